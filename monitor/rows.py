@@ -1,0 +1,141 @@
+"""Batches as numpy arrays: unpack, check, and merge many into one page. The only place that reads packed columns."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from monitor.model import Floats, Steps
+from probe.wire import Batch, ClassCounts, Column, LayerStats
+
+#: More rows than this in one batch or page is not ours.
+MAX_ROWS = 1 << 20
+
+Rows = NDArray[np.uint32]
+Points = tuple[Steps, Floats]
+
+
+def steps_of(batch: Batch) -> Steps:
+    """int64[rows], never falling."""
+    if batch.steps:
+        return np.frombuffer(batch.steps, "<i8")
+    return np.arange(batch.start, batch.start + batch.rows, dtype=np.int64)
+
+
+def times_of(batch: Batch) -> Floats:
+    """float64[rows], Unix seconds on the training host's clock."""
+    return np.frombuffer(batch.times_s, "<f8")
+
+
+def column_of(batch: Batch, key: str) -> tuple[Rows, Floats]:
+    """The rows that have a value of ``key``, uint32[n], and the values, float64[n]. Both empty if none has."""
+    column = batch.scalars.get(key)
+    if column is None:
+        return np.empty(0, np.uint32), np.empty(0)
+    return _expand(column, np.frombuffer(column.values, "<f8"), batch.rows)
+
+
+def points_of(batch: Batch, key: str) -> Points:
+    """The points of ``key``: steps and values, int64[n] and float64[n]."""
+    rows, values = column_of(batch, key)
+    return steps_of(batch)[rows], values
+
+
+def layer_points(column: Column, layers: int) -> tuple[Rows, Floats]:
+    """The layers that have a value, as indices into ``Hello.layers``, and the values as float64."""
+    return _expand(column, np.frombuffer(column.values, "<f4").astype(np.float64), layers)
+
+
+def layer_values(column: Column, layers: int) -> Floats:
+    """float64[layers], NaN for a layer that has no value."""
+    out = np.full(layers, np.nan)
+    index, values = layer_points(column, layers)
+    known = index < layers
+    out[index[known]] = values[known]
+    return out
+
+
+def counts_of(counts: ClassCounts) -> tuple[Steps, Steps, Steps]:
+    """``correct``, ``total`` and ``predicted``, int64[classes] each."""
+    correct, total, predicted = (np.frombuffer(x, "<i8") for x in (counts.correct, counts.total, counts.predicted))
+    return correct, total, predicted
+
+
+def flaw(batch: Batch) -> str | None:
+    """What is wrong with a batch from outside, or ``None``: a hostile frame must not get past this."""
+    if not 0 <= batch.rows <= MAX_ROWS or batch.seq < 1 or not 0 <= batch.first_seq <= batch.seq:
+        return "row count or sequence number out of range"
+    if len(batch.times_s) != 8 * batch.rows or len(batch.steps) not in (0, 8 * batch.rows):
+        return "steps or times do not match the row count"
+    if not -(1 << 62) < batch.start < 1 << 62:
+        return "start out of range"
+    if batch.rows > 1 and np.any(np.diff(steps_of(batch)) < 0):
+        return "steps fall"
+    for key, column in batch.scalars.items():
+        if not _fits(column, 8, batch.rows):
+            return f"column {key[:80]!r} does not match the row count"
+    for stats in batch.layers:
+        if not all(_fits(column, 4, MAX_ROWS, whole=False) for column in stats.stats.values()):
+            return "layer statistics of odd length"
+    for counts in batch.classes:
+        sizes = {len(counts.correct), len(counts.total), len(counts.predicted)}
+        if len(sizes) != 1 or sizes.pop() % 8:
+            return "class counts of different lengths"
+    return None
+
+
+def merge(batches: Sequence[Batch]) -> Batch:
+    """Consecutive batches as one page, value for value. ``batches`` must not be empty."""
+    rows = [batch.rows for batch in batches]
+    total = sum(rows)
+    offsets = np.concatenate([[0], np.cumsum(rows)])
+    steps = np.concatenate([steps_of(batch) for batch in batches])
+    start = int(steps[0]) if total else 0
+    consecutive = bool(np.array_equal(steps, np.arange(start, start + total)))
+    scalars = {}
+    for key in dict.fromkeys(key for batch in batches for key in batch.scalars):
+        columns = [column_of(batch, key) for batch in batches]
+        at = np.concatenate([rows_ + offset for (rows_, _), offset in zip(columns, offsets, strict=False)])
+        scalars[key] = _pack(np.concatenate([values for _, values in columns]), at, total)
+    layers: list[LayerStats] = [stats for batch in batches for stats in batch.layers]
+    return Batch(
+        seq=batches[-1].seq,
+        first_seq=batches[0].first_seq or batches[0].seq,
+        start=start,
+        rows=total,
+        steps=b"" if consecutive else steps.astype("<i8").tobytes(),
+        times_s=b"".join(batch.times_s for batch in batches),
+        scalars=scalars,
+        layers=layers,
+        classes=[counts for batch in batches for counts in batch.classes],
+        marks=[mark for batch in batches for mark in batch.marks],
+        facts=[fact for batch in batches for fact in batch.facts],
+    )
+
+
+def _expand(column: Column, values: Floats, rows: int) -> tuple[Rows, Floats]:
+    if column.at:
+        return np.frombuffer(column.at, "<u4"), values
+    if len(values) == 1 and rows > 1:
+        values = np.broadcast_to(values, (rows,))
+    return np.arange(len(values), dtype=np.uint32), values
+
+
+def _pack(values: Floats, at: NDArray[np.int64], rows: int) -> Column:
+    packed = values.astype("<f8").tobytes()
+    if len(values) < rows:
+        return Column(values=packed, at=at.astype("<u4").tobytes())
+    return Column(values=packed[:8] if packed == packed[:8] * rows else packed)
+
+
+def _fits(column: Column, size: int, rows: int, *, whole: bool = True) -> bool:
+    """Whether a column of ``size``-byte values has the length it says and no row index beyond ``rows``."""
+    count, odd = divmod(len(column.values), size)
+    if odd or count > rows or len(column.at) % 4:
+        return False
+    if not column.at:
+        return not whole or count == rows or (count == 1 and rows > 1)
+    at = np.frombuffer(column.at, "<u4")
+    return len(at) == count and bool(np.all(at < rows)) and bool(np.all(np.diff(at.astype(np.int64)) > 0))

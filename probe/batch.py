@@ -1,0 +1,117 @@
+"""Rows in, column frames out: how what the training thread handed over becomes a :class:`probe.wire.Batch`.
+
+Runs in the sender's thread. Standard library and msgspec only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from probe import wire
+
+
+class Record(Protocol):
+    """One hand-over from the training thread. It is looked at later, in the sender's thread, in order."""
+
+    def ready(self) -> bool:
+        """Whether its numbers have arrived on the host; the sender asks again 50 ms later if not."""
+
+    def write(self, batch: BatchBuilder) -> None:
+        """Put its numbers into the batch."""
+
+
+class BatchBuilder:
+    """Gathers rows of named scalars and the rarer things beside them, and packs them into one Batch.
+
+    A key that is missing in a row has no value there, which the wire keeps apart from a NaN.
+    """
+
+    def __init__(self) -> None:
+        self._steps: list[int] = []
+        self._times_s: list[float] = []
+        self._values: dict[str, list[float]] = {}
+        self._rows: dict[str, list[int]] = {}
+        self._layers: list[wire.LayerStats] = []
+        self._classes: list[wire.ClassCounts] = []
+        self._marks: list[wire.Mark] = []
+        self._facts: list[wire.Fact] = []
+
+    def __len__(self) -> int:
+        """The number of rows so far."""
+        return len(self._steps)
+
+    @property
+    def is_empty(self) -> bool:
+        return not (self._steps or self._layers or self._classes or self._marks or self._facts)
+
+    def row(self, step: int, time_s: float, scalars: Mapping[str, float]) -> None:
+        """One more row. ``step`` never falls; several rows may share a step (a validation comes after it)."""
+        index = len(self._steps)
+        self._steps.append(step)
+        self._times_s.append(time_s)
+        for key, value in scalars.items():
+            values = self._values.get(key)
+            if values is None:
+                values = self._values[key] = []
+                self._rows[key] = []
+            values.append(value)
+            self._rows[key].append(index)
+
+    def layers(self, step: int, stats: Mapping[str, Sequence[float | None]]) -> None:
+        """Per-layer statistics in the order of ``Hello.layers``; ``None`` for a layer that has no such value."""
+        self._layers.append(wire.LayerStats(step=step, stats={key: _layer_column(v) for key, v in stats.items()}))
+
+    def classes(
+        self, step: int, split: str, correct: Sequence[int], total: Sequence[int], predicted: Sequence[int]
+    ) -> None:
+        """Class counts since the last ones of that split, one number a class."""
+        self._classes.append(
+            wire.ClassCounts(
+                step=step,
+                split=split,
+                correct=wire.pack_steps(list(correct)),
+                total=wire.pack_steps(list(total)),
+                predicted=wire.pack_steps(list(predicted)),
+            )
+        )
+
+    def mark(self, mark: wire.Mark) -> None:
+        self._marks.append(mark)
+
+    def fact(self, step: int, name: str, value: str | float | bool | None) -> None:
+        self._facts.append(wire.Fact(step=step, name=name, value=value))
+
+    def build(self, seq: int) -> wire.Batch:
+        """Everything so far as batch number ``seq``."""
+        rows = len(self._steps)
+        start = self._steps[0] if rows else 0
+        consecutive = all(step == start + i for i, step in enumerate(self._steps))
+        return wire.Batch(
+            seq=seq,
+            start=start,
+            rows=rows,
+            steps=b"" if consecutive else wire.pack_steps(self._steps),
+            times_s=wire.pack_floats(self._times_s),
+            scalars={key: _scalar_column(values, self._rows[key], rows) for key, values in self._values.items()},
+            layers=self._layers,
+            classes=self._classes,
+            marks=self._marks,
+            facts=self._facts,
+        )
+
+
+def _scalar_column(values: list[float], at: list[int], rows: int) -> wire.Column:
+    if len(values) < rows:
+        return wire.Column(values=wire.pack_floats(values), at=wire.pack_rows(at))
+    packed = wire.pack_floats(values)
+    # A constant (a learning rate, mostly) is sent once. Compared as bytes, so that NaN equals NaN and 0.0 is not -0.0.
+    return wire.Column(values=packed[:8] if packed == packed[:8] * rows else packed)
+
+
+def _layer_column(values: Sequence[float | None]) -> wire.Column:
+    present = [value for value in values if value is not None]
+    if len(present) == len(values):
+        return wire.Column(values=wire.pack_floats32(present))
+    at = [index for index, value in enumerate(values) if value is not None]
+    return wire.Column(values=wire.pack_floats32(present), at=wire.pack_rows(at))
