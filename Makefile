@@ -1,0 +1,49 @@
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+PACKAGES := probe monitor
+SOURCES := $(PACKAGES) tests examples docs
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-all check format bench docs screenshots clean
+
+help:  ## Say what there is to make
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-12s %s\n", $$1, $$2}'
+
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[demo,test,dev]'
+	@touch $@
+
+demo: $(READY)  ## Watch a real training on real data (make demo FAULT=nan makes it sick)
+	@$(BIN)/bedside demo $(if $(FAULT),--fault $(FAULT)) $(ARGS)
+
+test: $(READY)  ## Run the tests (under 10 minutes on two cores)
+	$(BIN)/python -m pytest -m 'not slow' $(ARGS)
+
+test-all: $(READY)  ## Run the tests and those that take longer
+	$(BIN)/python -m pytest $(ARGS)
+
+check: $(READY)  ## Format, lint, types, layers and generated pages: everything but the tests
+	$(BIN)/ruff format --check $(SOURCES)
+	$(BIN)/ruff check $(SOURCES)
+	$(BIN)/mypy $(PACKAGES)
+	$(BIN)/lint-imports
+	$(BIN)/python docs/generate.py --check
+
+format: $(READY)  ## Put the code into its form
+	$(BIN)/ruff check --fix $(SOURCES)
+	$(BIN)/ruff format $(SOURCES)
+
+bench: $(READY)  ## Measure what the probe costs and what the run file takes
+	$(BIN)/python tests/benchmarks/overhead.py
+
+docs: $(READY)  ## Write the generated pages anew (rules, wire, commands)
+	$(BIN)/python docs/generate.py
+
+screenshots: $(READY)  ## Take the pictures of the README and the docs from the real program (needs chromium)
+	$(BIN)/python docs/make_screenshots.py
+
+clean:  ## Remove the virtual environment and the caches
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

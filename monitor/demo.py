@@ -1,0 +1,116 @@
+"""``bedside demo``: a real training on real data, in a child process, with the monitor on it.
+
+The training is ``examples/demo/train.py``, an ordinary script with the probe in it. It needs torch, torchvision
+and scikit-learn, which the monitor itself does not: they come with ``pip install 'bedside[demo]'``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+FAULTS = ("dead-relu", "imbalance", "lr-too-high", "lr-too-low", "nan", "overfit")
+NEEDED = ("torch", "torchvision", "sklearn")
+#: Importing torch on a cold disk takes this long at most before we say that something is wrong.
+START_TIMEOUT_S = 120.0
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of the command; all but ``--headless`` go to the training script."""
+    parser.add_argument("--fault", choices=FAULTS, help="make the training sick, for a real cause")
+    parser.add_argument("--headless", action="store_true", help="print the run's events as lines instead of the screen")
+    parser.add_argument("--model", choices=("simplecnn", "vgg11_bn"), default="simplecnn")
+    parser.add_argument("--data", choices=("digits", "cifar10"), default="digits", help="digits need no network")
+    parser.add_argument("--data-root", metavar="DIR", help="where CIFAR-10 is, or is put")
+    parser.add_argument("--epochs", type=int, metavar="N", help="how many passes over the training set")
+    parser.add_argument("--seed", type=int, default=0)
+
+
+def run(
+    args: argparse.Namespace, *, find: Callable[[int], str | None], watch: Callable[[str], int], tail: Callable[[str], int]
+) -> int:
+    """Start the training and watch it. Returns the exit status.
+
+    ``find`` gives the id of the live run of a process, ``watch`` and ``tail`` show a run and return when the
+    person leaves or the run ends. The training ends by itself; leaving the screen does not touch it.
+    """
+    absent = [name for name in NEEDED if importlib.util.find_spec(name) is None]
+    if absent:
+        print(f"bedside demo: {', '.join(absent)} not installed here; pip install 'bedside[demo]'", file=sys.stderr)
+        return 2
+    headless = args.headless or not sys.stdout.isatty()
+    with tempfile.TemporaryFile() as output:
+        training = subprocess.Popen(
+            command(args), stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
+        )
+        try:
+            run_id = wait_for_run(training, find)
+            if run_id is None:
+                return explain_failure(training, output.fileno())
+            status = tail(run_id) if headless else watch(run_id)
+            if headless:
+                training.wait()
+        except KeyboardInterrupt:
+            stop(training)
+            return 128 + signal.SIGINT
+    if not headless and training.poll() is None:
+        print("The demo's training goes on and ends by itself; `bedside` brings the screen back.")
+    return 0 if headless else status
+
+
+def command(args: argparse.Namespace) -> list[str]:
+    """The training script with the arguments that are its own."""
+    options = {"--fault": args.fault, "--data-root": args.data_root, "--epochs": args.epochs}
+    given = [part for name, value in options.items() if value is not None for part in (name, str(value))]
+    fixed = ["--model", args.model, "--data", args.data, "--seed", str(args.seed)]
+    return [sys.executable, str(script()), *fixed, *given]
+
+
+def script() -> Path:
+    """The training script: beside the package in a wheel, in ``examples/`` in a checkout."""
+    here = Path(__file__).resolve().parent
+    packed = here / "_examples" / "demo" / "train.py"
+    return packed if packed.exists() else here.parent / "examples" / "demo" / "train.py"
+
+
+def wait_for_run(training: subprocess.Popen[bytes], find: Callable[[int], str | None]) -> str | None:
+    """The id of the training's run as soon as it is live; None if the training ended or took too long."""
+    deadline = time.monotonic() + START_TIMEOUT_S
+    while training.poll() is None and time.monotonic() < deadline:
+        run_id = find(training.pid)
+        if run_id is not None:
+            return run_id
+        time.sleep(0.05)
+    return find(training.pid)
+
+
+def explain_failure(training: subprocess.Popen[bytes], output: int) -> int:
+    """Say what the training said last. Its own errors are a line; anything else is shown whole."""
+    stop(training)
+    os.lseek(output, 0, os.SEEK_SET)
+    said = b"".join(iter(lambda: os.read(output, 65536), b"")).decode(errors="replace").strip()
+    last = said.splitlines()[-1] if said else f"it ended with status {training.returncode} and said nothing"
+    print(f"bedside demo: the training did not start: {last.removeprefix('error: ')}", file=sys.stderr)
+    if said and not last.startswith("error: "):
+        print(said, file=sys.stderr)
+    return 2
+
+
+def stop(training: subprocess.Popen[bytes]) -> None:
+    """End the training if it still runs, gently first."""
+    if training.poll() is not None:
+        return
+    training.terminate()
+    try:
+        training.wait(timeout=5)
+    except subprocess.TimeoutExpired:
+        training.kill()
+        training.wait()

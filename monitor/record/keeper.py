@@ -1,0 +1,146 @@
+"""Keeps the record of one run safe: in its file, and while that cannot be written, in memory.
+
+What is put in waits for the next commit. If the commit fails (a full disk), everything goes on waiting and is
+tried again each second, and nothing is acknowledged: the training process then holds it, too, up to its own limit.
+If there can be no file from the start, the run is kept in memory, the newest part of it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import msgspec
+
+from monitor.record import registry
+from monitor.record.pages import first_seq
+from monitor.record.runfile import Changes, RunFile, RunFileError
+from monitor.rows import steps_of
+from probe import wire
+
+MEMORY_BYTES = 64 * 1024 * 1024
+_RETRY_S = 1.0
+
+
+class Keeper:
+    """The run file and what is not in it yet. ``notify`` is called with each sentence that a person should read."""
+
+    def __init__(self, path: Path, notify: Callable[[str], None], *, memory_bytes: int = MEMORY_BYTES) -> None:
+        self._notify = notify
+        self._memory_bytes = memory_bytes
+        self._waiting = Changes()
+        self._retry_at = 0.0
+        self._is_failing = False
+        self._has_forgotten = False
+        try:
+            self._file = RunFile.create(path)
+        except (OSError, sqlite3.Error, RunFileError) as error:
+            self._file = RunFile.create(None)
+            notify(
+                f"This run is not on disk: {path} cannot be written ({_reason(error)}). Its newest "
+                f"{memory_bytes >> 20} MiB are kept in memory until it ends. Free space there, or set BEDSIDE_HOME "
+                "to a folder that can be written, before the next run."
+            )
+        #: The last batch that has come, committed or not.
+        self.last_seq = self._file.last_seq
+        self.last_step = self._file.last_step
+
+    @property
+    def path(self) -> Path | None:
+        """The run file; ``None`` if the run is in memory."""
+        return self._file.path
+
+    @property
+    def is_clean(self) -> bool:
+        """Whether nothing waits for a commit."""
+        return not self._waiting
+
+    def hello(self, frame: bytes, processes: registry.Processes) -> None:
+        self._waiting.meta["hello"] = frame
+        self._waiting.meta["processes"] = msgspec.json.encode(processes)
+
+    def batch(self, batch: wire.Batch, frame: bytes) -> None:
+        """A batch after all others so far."""
+        self._waiting.batches.append((batch, frame))
+        self.last_seq = batch.seq
+        if batch.rows:
+            self.last_step = int(steps_of(batch)[-1])
+
+    def replace(self, gap: wire.Batch) -> None:
+        """The training process has given up what still waits here, and sends one batch in its place."""
+        waiting = self._waiting.batches
+        given_up = [old for old, _ in waiting if first_seq(gap) <= old.seq <= gap.seq]
+        if given_up:
+            gap = msgspec.structs.replace(gap, seq=given_up[-1].seq, first_seq=first_seq(given_up[0]))
+            kept = [(old, frame) for old, frame in waiting if not gap.first_seq <= old.seq <= gap.seq]
+            before = [pair for pair in kept if pair[0].seq < gap.first_seq]
+            self._waiting.batches = [*before, (gap, wire.encode(gap)), *kept[len(before) :]]
+
+    def alert(self, alert: wire.Alert, frame: bytes) -> None:
+        self._waiting.alerts[alert.id] = frame
+
+    def notice(self, frame: bytes) -> None:
+        self._waiting.notices.append(frame)
+
+    def goodbye(self, frame: bytes) -> None:
+        self._waiting.meta["goodbye"] = frame
+
+    def commit(self) -> bool:
+        """Write what waits, unless it failed less than a second ago; True if it is written."""
+        if not self._waiting:
+            return False
+        if self._is_failing and time.monotonic() < self._retry_at:
+            return False
+        try:
+            self._file.write(self._waiting)
+        except sqlite3.Error as error:
+            self._failed(error)
+            return False
+        self._waiting = Changes()
+        if self._is_failing:
+            self._is_failing = False
+            self._notify("The run file can be written again; nothing that waited for it is lost.")
+        if self.path is None and self._file.forget_pages(self._memory_bytes) and not self._has_forgotten:
+            self._has_forgotten = True
+            self._notify("The oldest steps of this run are forgotten: there is no run file, and memory is limited.")
+        return True
+
+    def batches_after(self, seq: int) -> Iterator[tuple[wire.Batch, bytes]]:
+        """Batches and pages after ``seq``, oldest first, those that wait included."""
+        for batch, frame in self._file.batches_after(seq):
+            yield batch, frame
+            seq = batch.seq
+        for batch, frame in list(self._waiting.batches):
+            if batch.seq > seq:
+                yield batch, frame
+
+    def others(self) -> list[bytes]:
+        """The frames that are no batches, those that wait included: a later alert of the same id replaces it."""
+        goodbye = self._waiting.meta.get("goodbye")
+        frames = [*self._file.others(), *self._waiting.alerts.values(), *self._waiting.notices]
+        return [*frames, goodbye] if goodbye is not None else frames
+
+    def close(self) -> None:
+        """Write what waits and leave one plain file, as far as the disk lets it."""
+        self._retry_at = 0.0
+        self.commit()
+        # A reader may have it open, or the disk is full: then the log stays beside it, which readers know.
+        with contextlib.suppress(sqlite3.Error):
+            self._file.close()
+
+    def _failed(self, error: sqlite3.Error) -> None:
+        self._retry_at = time.monotonic() + _RETRY_S
+        if not self._is_failing:
+            self._is_failing = True
+            self._notify(
+                f"The run file {self.path} cannot be written ({_reason(error)}). It is tried again each second, and "
+                "up to 16 MiB of the run wait for it. Free space on that disk."
+            )
+
+
+def _reason(error: Exception) -> str:
+    return (os.strerror(error.errno) if isinstance(error, OSError) and error.errno else str(error)).rstrip(".")

@@ -1,0 +1,81 @@
+"""Pages: many batches as one, with a note of where each began, so that a page can be cut between two of them."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterable, Sequence
+
+import msgspec
+
+from monitor import rows
+from probe.wire import Batch, Column
+
+#: Rows that make a page, and the batches that make one if rows come seldom.
+PAGE_ROWS = 256
+PAGE_BATCHES = 1024
+
+#: Of one batch in a page: sequence numbers, rows, layer statistics, class counts, marks, facts.
+_Extent = tuple[int, int, int, int, int, int]
+
+_extents = msgspec.msgpack.Decoder(list[_Extent])
+
+
+def is_full(batches: Sequence[Batch]) -> bool:
+    """Whether these batches are worth a page."""
+    return sum(batch.rows for batch in batches) >= PAGE_ROWS or len(batches) >= PAGE_BATCHES
+
+
+def extents_of(batches: Iterable[Batch]) -> bytes:
+    """How much of the merged page comes from each of ``batches``. They mostly look alike, so this packs well."""
+    extents = [
+        (b.seq - first_seq(b) + 1, b.rows, len(b.layers), len(b.classes), len(b.marks), len(b.facts)) for b in batches
+    ]
+    return zlib.compress(msgspec.msgpack.encode(extents), 1)
+
+
+def first_seq(batch: Batch) -> int:
+    """The first sequence number that the batch or page covers."""
+    return batch.first_seq or batch.seq
+
+
+def after(page: Batch, extents: bytes, seq: int) -> Batch:
+    """What of the page comes after batch ``seq``, which is less than the page's last."""
+    if seq < first_seq(page):
+        return page
+    ends = first_seq(page) - 1
+    known: list[_Extent] = []
+    for extent in _extents.decode(zlib.decompress(extents)):
+        ends += extent[0]
+        if ends > seq:
+            ends -= extent[0]
+            break
+        known.append(extent)
+    _, row, layer, count, mark, fact = (sum(column) for column in zip((0,) * 6, *known, strict=True))
+    rest = Batch(
+        seq=page.seq,
+        first_seq=ends + 1,
+        rows=page.rows - row,
+        steps=rows.steps_of(page)[row:].astype("<i8").tobytes(),
+        times_s=page.times_s[8 * row :],
+        scalars={key: _column_after(page, key, row) for key in page.scalars},
+        layers=page.layers[layer:],
+        classes=page.classes[count:],
+        marks=page.marks[mark:],
+        facts=page.facts[fact:],
+    )
+    return rows.merge([rest])
+
+
+def trimmed(gap: Batch, seq: int, step: int) -> Batch:
+    """What of a gap comes after batch ``seq``, whose last step was ``step``: the rest of it did arrive."""
+    marks = [
+        msgspec.structs.replace(mark, step=max(mark.step, step + 1)) if mark.kind == "gap" else mark
+        for mark in gap.marks
+    ]
+    return msgspec.structs.replace(gap, first_seq=seq + 1, marks=marks)
+
+
+def _column_after(page: Batch, key: str, row: int) -> Column:
+    at, values = rows.column_of(page, key)
+    kept = at >= row
+    return Column(values=values[kept].astype("<f8").tobytes(), at=(at[kept] - row).astype("<u4").tobytes())

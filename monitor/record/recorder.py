@@ -1,0 +1,393 @@
+"""The recorder of one run: takes in what the training process sends, keeps it, judges it, serves it.
+
+One thread and one loop. A turn takes in what has come, commits it, acknowledges it, publishes it, and sends a part
+of each history that a monitor waits for; so no question, however large, delays the record. It ends by itself when
+the run is over and nobody watches.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+
+import msgspec
+import zmq
+
+from monitor.record import ending, registry
+from monitor.record.desk import HistoryDesk
+from monitor.record.judge import Judge
+from monitor.record.keeper import Keeper
+from monitor.record.pages import first_seq, trimmed
+from monitor.rows import flaw
+from probe import wire
+
+#: Frames taken in before the next commit.
+_FRAMES_A_TURN = 64
+_MAX_SEQ = 1 << 62
+_MAX_ASK_BYTES = 1024 * 1024
+_MAX_COMMANDS = 256
+
+_TICK_MS = 250
+_BUSY_MS = 10
+_SILENCE_S = 1.0
+#: After the end of the training process: until its last frames are surely in, and until its end is told anyway.
+_LAST_FRAMES_S = 0.1
+_TELL_S = 0.8
+#: After a goodbye from a training process that is still there: until it is told, and until it is believed.
+_GOODBYE_S = 1.0
+_BELIEVED_S = 30.0
+_GRACE_S = 1.0
+_FULL_DISK_S = 600.0
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What the probe tells its recorder. ``ready`` is called once the sockets are there."""
+
+    stem: str
+    folder: Path
+    pid: int
+    pidfd: int | None = None
+    ready: Callable[[], None] = lambda: None
+
+    def path(self, name: str) -> Path:
+        return self.folder / f"{self.stem}.{name}"
+
+    def address(self, name: str) -> str:
+        return f"ipc://{self.path(name)}"
+
+
+def record(setup: Setup) -> None:
+    """Record until the run is over and nobody watches."""
+    context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+    try:
+        recorder = Recorder(setup, context)
+        signal.signal(signal.SIGTERM, recorder.leave_when_over)
+        setup.ready()
+        recorder.run()
+    finally:
+        context.destroy(linger=500)
+        for name in ("in", "live", "ask"):
+            setup.path(name).unlink(missing_ok=True)
+
+
+class Recorder:
+    """See the module. Frames from anyone but the training process that said Hello are counted and passed over."""
+
+    def __init__(self, setup: Setup, context: zmq.Context[zmq.Socket[bytes]]) -> None:
+        self._setup = setup
+        self._watch = ending.Watch(setup.pid, setup.pidfd)
+        self._in = _bound(context, zmq.ROUTER, setup.address("in"), (zmq.RCVHWM, 64))
+        self._live = _bound(context, zmq.XPUB, setup.address("live"), (zmq.SNDHWM, 512))
+        self._ask = _bound(context, zmq.ROUTER, setup.address("ask"), (zmq.SNDHWM, 4), (zmq.ROUTER_MANDATORY, 1))
+        self._ask.setsockopt(zmq.MAXMSGSIZE, _MAX_ASK_BYTES)
+        self._poller = zmq.Poller()
+        for source in (self._in, self._live, self._ask, setup.pidfd):
+            if source is not None:
+                self._poller.register(source, zmq.POLLIN)
+        self._desk = HistoryDesk(self._ask)
+        self._judge = Judge(self._notify)
+        self._keeper: Keeper | None = None
+        self._hello: wire.Hello | None = None
+        self._hello_frame = b""
+        self._sender = b""
+        self._commands: dict[str, bytes] = {}
+        self._early_notices: list[bytes] = []
+        self._is_ack_due = False
+        self._beat: wire.Heartbeat | None = None
+        self.bad_frames = 0
+        self._heard_s = self._beaten_s = time.monotonic()
+        self._watchers = False
+        self._unwatched_s = 0.0
+        self._must_leave = False
+        self._told: tuple[wire.Goodbye, float] | None = None
+        self._gone_s: float | None = None
+        self._said: wire.Goodbye | None = None
+        self._over_s: float | None = None
+
+    def leave_when_over(self, _signal: int, _frame: FrameType | None) -> None:
+        """On SIGTERM: as long as the training goes on it is recorded, but nobody is waited for after it."""
+        self._must_leave = True
+
+    def run(self) -> None:
+        while not self._is_done():
+            self._poller.poll(self._patience_ms())
+            self._take_in()
+            self._note_watchers()
+            self._answer()
+            self._publish_alerts(self._judge.turn())
+            self._commit()
+            if self._keeper is not None:
+                self._desk.turn(self._keeper, self._hello_frame)
+            self._keep_beating()
+            self._see_the_end()
+        if self._keeper is not None:
+            self._keeper.close()
+        if self._hello is not None:
+            _unregister(self._hello)
+
+    def _patience_ms(self) -> int:
+        if self._judge.is_behind or not (self._desk.is_idle or self._desk.is_blocked):
+            return 0
+        return _BUSY_MS if self._desk.is_blocked or (self._gone_s is not None and self._over_s is None) else _TICK_MS
+
+    # ------------------------------------------------------------------------------- from the training process
+
+    def _take_in(self) -> None:
+        for _ in range(_FRAMES_A_TURN):
+            try:
+                frames = self._in.recv_multipart(zmq.NOBLOCK)
+            except zmq.Again:
+                return
+            message = wire.decode(frames[1]) if len(frames) == 2 else None
+            if isinstance(message, wire.Hello) and self._is_ours(message):
+                self._greet(frames[0], message, frames[1])
+            elif message is None or frames[0] != self._sender:
+                self.bad_frames += 1
+            else:
+                self._heard_s = time.monotonic()
+                self._receive(message, frames[1])
+
+    def _receive(self, message: wire.Message, frame: bytes) -> None:
+        if isinstance(message, wire.Batch):
+            self._take_batch(message, frame)
+        elif isinstance(message, wire.Heartbeat):
+            self._beat, self._beaten_s = message, self._heard_s
+            self._live.send(frame)
+        elif isinstance(message, wire.Goodbye):
+            self._told = (message, self._heard_s)
+            self._is_ack_due = True
+            if self._keeper is not None:
+                self._keeper.goodbye(frame)
+        elif isinstance(message, wire.Ack) and (client := self._commands.pop(message.id, None)):
+            self._send_to(client, frame)
+        else:
+            self.bad_frames += 1
+
+    def _is_ours(self, hello: wire.Hello) -> bool:
+        return self._setup.stem == (f"{hello.run_id}.r{hello.rank}" if hello.rank else hello.run_id)
+
+    def _greet(self, sender: bytes, hello: wire.Hello, frame: bytes) -> None:
+        self._sender = sender
+        if frame == self._hello_frame:
+            return
+        self._hello, self._hello_frame = hello, frame
+        processes = registry.Processes(
+            host=registry.hostname(),
+            pid=self._setup.pid,
+            pid_ticks=self._watch.ticks,
+            recorder_pid=os.getpid(),
+            recorder_ticks=registry.start_ticks(os.getpid()),
+        )
+        if self._keeper is None:
+            keeper = self._keeper = Keeper(registry.run_path(hello), self._notify)
+            for notice in self._early_notices:
+                keeper.notice(notice)
+            self._judge.begin(hello, lambda seq: (batch for batch, _ in keeper.batches_after(seq)))
+        self._keeper.hello(frame, processes)
+        self._live.send(frame)
+        self._register(hello, processes, self._keeper.path)
+
+    def _take_batch(self, batch: wire.Batch, frame: bytes) -> None:
+        keeper = self._keeper
+        if keeper is None or batch.seq >= _MAX_SEQ or flaw(batch) is not None:
+            self.bad_frames += 1
+            return
+        self._is_ack_due = True
+        if batch.seq <= keeper.last_seq:
+            keeper.replace(batch)
+            return
+        missing = first_seq(batch) - keeper.last_seq - 1
+        if missing > 0 and keeper.path is not None:
+            self._notify(f"{missing} batches before step {batch.start} never came.")
+        elif missing < 0:
+            batch = trimmed(batch, keeper.last_seq, keeper.last_step)
+            frame = wire.encode(batch)
+        keeper.batch(batch, frame)
+        self._judge.feed(batch)
+        self._live.send(frame)
+
+    def _commit(self) -> None:
+        if self._keeper is None:
+            return
+        self._keeper.commit()
+        if self._is_ack_due and self._keeper.is_clean:
+            self._is_ack_due = False
+            self._to_sender(wire.Committed(seq=self._keeper.last_seq))
+
+    def _to_sender(self, message: wire.Message) -> None:
+        if self._sender:
+            self._in.send_multipart([self._sender, wire.encode(message)], zmq.NOBLOCK)
+
+    # --------------------------------------------------------------------------------------------- to the monitors
+
+    def _note_watchers(self) -> None:
+        """A subscription message begins with 1 for the first subscriber and 0 when the last one has gone."""
+        while True:
+            try:
+                message = self._live.recv(zmq.NOBLOCK)
+            except zmq.Again:
+                return
+            if message in (b"\x00", b"\x01"):
+                self._watchers = message == b"\x01"
+                self._unwatched_s = time.monotonic()
+
+    def _answer(self) -> None:
+        for _ in range(_FRAMES_A_TURN):
+            try:
+                frames = self._ask.recv_multipart(zmq.NOBLOCK)
+            except zmq.Again:
+                return
+            message = wire.decode(frames[1]) if len(frames) == 2 else None
+            if isinstance(message, wire.HistoryRequest):
+                self._desk.ask(frames[0], message)
+            elif isinstance(message, wire.Command):
+                self._pass_on(frames[0], message, frames[1])
+            else:
+                self.bad_frames += 1
+
+    def _pass_on(self, client: bytes, command: wire.Command, frame: bytes) -> None:
+        hello = self._hello
+        refusal = None
+        if hello is None or command.run_id != hello.run_id:
+            refusal = f"this is not run {command.run_id[:40]!r}"
+        elif not hello.control:
+            refusal = "this run takes no commands"
+        elif command.name not in hello.control:
+            refusal = f"this run does not know {command.name[:40]!r}; it takes {', '.join(hello.control)}"
+        elif self._told is not None or self._gone_s is not None:
+            refusal = "the run is over"
+        elif len(self._commands) >= _MAX_COMMANDS:
+            refusal = f"{_MAX_COMMANDS} commands are waiting for an answer"
+        if refusal is not None:
+            self._send_to(client, wire.encode(wire.Ack(id=command.id, ok=False, text=refusal)))
+            return
+        self._commands[command.id] = client
+        self._in.send_multipart([self._sender, frame], zmq.NOBLOCK)
+
+    def _send_to(self, client: bytes, frame: bytes) -> None:
+        with contextlib.suppress(zmq.ZMQError):  # it has gone, or does not read
+            self._ask.send_multipart([client, frame], zmq.NOBLOCK)
+
+    def _publish_alerts(self, alerts: list[wire.Alert]) -> None:
+        for alert in alerts:
+            frame = wire.encode(alert)
+            self._live.send(frame)
+            if self._keeper is not None:
+                self._keeper.alert(alert, frame)
+
+    def _notify(self, text: str) -> None:
+        """Say something to the person: on every screen, in the run file and in the log of the training."""
+        notice = wire.Notice(text=text, time_s=time.time())
+        frame = wire.encode(notice)
+        self._live.send(frame)
+        self._to_sender(notice)
+        if self._keeper is not None:
+            self._keeper.notice(frame)
+        else:
+            self._early_notices.append(frame)
+
+    def _keep_beating(self) -> None:
+        """While the training process is there but says nothing, that this line is there, at least."""
+        now = time.monotonic()
+        silent = now - max(self._heard_s, self._beaten_s) > _SILENCE_S
+        if silent and self._beat is not None and self._gone_s is None and self._over_s is None:
+            self._beaten_s = now
+            self._live.send(wire.encode(msgspec.structs.replace(self._beat, time_s=time.time())))
+
+    def _register(self, hello: wire.Hello, processes: registry.Processes, path: Path | None) -> None:
+        entry = registry.LiveRun(
+            run_id=hello.run_id,
+            name=hello.name,
+            host=processes.host,
+            pid=processes.pid,
+            recorder_pid=processes.recorder_pid,
+            started_s=hello.started_s,
+            file=str(path or ""),
+            live=self._setup.address("live"),
+            ask=self._setup.address("ask"),
+            interpreter=hello.interpreter,
+            rank=hello.rank,
+            world_size=hello.world_size,
+            pid_ticks=processes.pid_ticks,
+            recorder_ticks=processes.recorder_ticks,
+        )
+        try:
+            registry.register(entry)
+        except OSError as error:
+            if path is not None:  # else the notice about the run file has said it
+                self._notify(
+                    f"'bedside' cannot find this run: {registry.home()} cannot be written ({error.strerror})."
+                )
+
+    # ----------------------------------------------------------------------------------------------------- the end
+
+    def _see_the_end(self) -> None:
+        now = time.monotonic()
+        if self._gone_s is None and self._watch.is_gone():
+            self._gone_s = now
+            if self._setup.pidfd is not None:
+                self._poller.unregister(self._setup.pidfd)  # it stays readable from here on
+        if self._gone_s is not None:
+            self._see_it_gone(now, self._gone_s)
+        elif self._told is not None:
+            goodbye, told_s = self._told
+            is_detached = goodbye.reason == "detached"
+            if is_detached or now - told_s > _GOODBYE_S:
+                self._say(goodbye, is_over=is_detached or now - told_s > _BELIEVED_S)
+
+    def _see_it_gone(self, now: float, gone_s: float) -> None:
+        if now - max(gone_s, self._heard_s) < _LAST_FRAMES_S:
+            return
+        told = self._told[0] if self._told else None
+        seen = None if told is not None and told.reason == "detached" else self._watch.exit()
+        if seen is not None or now - gone_s > _TELL_S:
+            step = self._keeper.last_step if self._keeper else 0
+            self._say(ending.goodbye(told, seen, step=step), is_over=True)
+
+    def _say(self, goodbye: wire.Goodbye, *, is_over: bool) -> None:
+        if is_over and self._over_s is None:
+            self._over_s = time.monotonic()
+        if self._said is not None and msgspec.structs.replace(goodbye, time_s=self._said.time_s) == self._said:
+            return
+        if self._said is None:
+            self._publish_alerts(self._judge.finish(goodbye))
+        self._said = goodbye
+        frame = wire.encode(goodbye)
+        self._live.send(frame)
+        if self._keeper is not None:
+            self._keeper.goodbye(frame)
+            self._commit()
+
+    def _is_done(self) -> bool:
+        if self._over_s is None:
+            return False
+        now = time.monotonic()
+        if self._keeper is not None and not self._keeper.is_clean and now - self._over_s < _FULL_DISK_S:
+            return False
+        if self._must_leave:
+            return True
+        is_watched = self._watchers or not self._desk.is_idle
+        return not is_watched and now - max(self._over_s, self._unwatched_s) > _GRACE_S
+
+
+def _bound(
+    context: zmq.Context[zmq.Socket[bytes]], kind: int, address: str, *options: tuple[int, int]
+) -> zmq.Socket[bytes]:
+    socket = context.socket(kind)
+    socket.setsockopt(zmq.MAXMSGSIZE, wire.MAX_FRAME_BYTES)
+    for option, value in options:
+        socket.setsockopt(option, value)
+    socket.bind(address)
+    return socket
+
+
+def _unregister(hello: wire.Hello) -> None:
+    with contextlib.suppress(OSError):  # the next reader sees that the recorder is gone
+        registry.unregister(hello.run_id, hello.rank)

@@ -1,0 +1,314 @@
+"""The run file: everything about one run in one SQLite database, written by its recorder, read by anyone.
+
+Batches are journalled as they come, and every 256 steps the journal becomes one page: so each commit is small, and
+a run of a million steps is read back as 4,000 blobs. A file that is being written has a write-ahead log beside it
+(on a network file system, where that is not safe, a rollback journal); a finished one is a single plain file.
+
+``user_version`` is the version of these tables, ``application_id`` says that the file is one of ours.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import msgspec
+
+from monitor.record import filesystem, pages, registry
+from monitor.rows import merge, steps_of, times_of
+from probe import wire
+
+TABLES_VERSION = 1
+APPLICATION_ID = 0x42454453  # "BEDS"
+
+_TABLES = """
+CREATE TABLE meta (key TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE journal (seq INTEGER PRIMARY KEY, frame BLOB NOT NULL);
+CREATE TABLE pages (
+  last_seq INTEGER PRIMARY KEY, first_seq INTEGER NOT NULL, first_step INTEGER NOT NULL, last_step INTEGER NOT NULL,
+  rows INTEGER NOT NULL, extents BLOB NOT NULL, frame BLOB NOT NULL
+);
+CREATE TABLE alerts (id INTEGER PRIMARY KEY, frame BLOB NOT NULL);
+CREATE TABLE notices (id INTEGER PRIMARY KEY, frame BLOB NOT NULL);
+"""
+#: Pages fetched at once; none is held longer than it takes to hand it on.
+_FETCH = 16
+_BUSY_S = 0.5
+
+
+class RunFileError(Exception):
+    """The file cannot be read as a run; the message is one line for a person."""
+
+
+@dataclass
+class Changes:
+    """What is to be written in one transaction."""
+
+    batches: list[tuple[wire.Batch, bytes]] = field(default_factory=list)
+    alerts: dict[int, bytes] = field(default_factory=dict)
+    notices: list[bytes] = field(default_factory=list)
+    meta: dict[str, bytes] = field(default_factory=dict)
+
+    def __bool__(self) -> bool:
+        return bool(self.batches or self.alerts or self.notices or self.meta)
+
+
+class RunFile:
+    """The writer's side, and the reader of what it has written. One thread, one recorder."""
+
+    def __init__(self, db: sqlite3.Connection, path: Path | None) -> None:
+        self._db = db
+        self.path = path
+        self._journal = [batch for batch, _ in _journal_after(db, 0)]
+
+    @classmethod
+    def create(cls, path: Path | None) -> RunFile:
+        """A new file, or the one that another recorder of this run left; ``None`` keeps it in memory.
+
+        Raises OSError, sqlite3.Error or :class:`RunFileError`.
+        """
+        if path is not None:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        db = sqlite3.connect(path or ":memory:", timeout=_BUSY_S, isolation_level=None)
+        try:
+            _prepare(db, path)
+        except BaseException:
+            db.close()
+            raise
+        return cls(db, path)
+
+    @property
+    def last_seq(self) -> int:
+        """The last batch that is committed."""
+        if self._journal:
+            return self._journal[-1].seq
+        return int(self._db.execute("SELECT coalesce(max(last_seq), 0) FROM pages").fetchone()[0])
+
+    @property
+    def last_step(self) -> int:
+        """The step of the last row that is committed."""
+        return _last_row(self._db)[0]
+
+    def write(self, changes: Changes) -> None:
+        """All of it or, with a sqlite3.Error, nothing."""
+        journal = list(self._journal)
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            self._insert(changes)
+            for batch, frame in changes.batches:
+                self._db.execute("INSERT INTO journal VALUES (?, ?)", (batch.seq, frame))
+                journal.append(batch)
+                if pages.is_full(journal):
+                    self._turn_page(journal)
+                    journal = []
+            self._db.execute("COMMIT")
+        except BaseException:
+            if self._db.in_transaction:  # SQLite itself has rolled back after some errors
+                self._db.execute("ROLLBACK")
+            raise
+        self._journal = journal
+
+    def _insert(self, changes: Changes) -> None:
+        self._db.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", changes.meta.items())
+        self._db.executemany("INSERT OR REPLACE INTO alerts VALUES (?, ?)", changes.alerts.items())
+        self._db.executemany("INSERT INTO notices (frame) VALUES (?)", [(frame,) for frame in changes.notices])
+
+    def _turn_page(self, journal: Sequence[wire.Batch]) -> None:
+        page = merge(journal)
+        steps = [batch.start for batch in journal if batch.rows]
+        first, last = (min(steps), int(steps_of(page)[-1])) if steps else (0, 0)
+        self._db.execute(
+            "INSERT INTO pages VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (page.seq, page.first_seq, first, last, page.rows, pages.extents_of(journal), wire.encode(page)),
+        )
+        self._db.execute("DELETE FROM journal WHERE seq <= ?", (page.seq,))
+
+    def batches_after(self, seq: int) -> Iterator[tuple[wire.Batch, bytes]]:
+        """Batches and pages after ``seq``, oldest first, with their frames. Others may write in between."""
+        return _batches_after(self._db, seq)
+
+    def others(self) -> Iterator[bytes]:
+        """The frames that are no batches: alerts, notices, and the goodbye if there is one."""
+        return _others(self._db)
+
+    def forget_pages(self, limit_bytes: int) -> bool:
+        """Drop the oldest pages beyond ``limit_bytes``; True if any went. For a run that is kept in memory."""
+        used = self._db.execute("SELECT total(length(frame)) FROM pages").fetchone()[0]
+        if used <= limit_bytes:
+            return False
+        # An eighth at once, so that this is not done at every page.
+        excess = used - limit_bytes * 7 // 8
+        self._db.execute(
+            "DELETE FROM pages WHERE last_seq <= (SELECT last_seq FROM (SELECT last_seq, sum(length(frame)) "
+            "OVER (ORDER BY last_seq) AS total FROM pages) WHERE total >= ? ORDER BY last_seq LIMIT 1)",
+            (excess,),
+        )
+        return True
+
+    def close(self) -> None:
+        """Leave one plain file: nothing beside it, nothing waiting. Raises sqlite3.Error where that cannot be."""
+        try:
+            self._db.execute("PRAGMA journal_mode=DELETE")
+        finally:
+            self._db.close()
+
+
+def open_file(path: Path) -> sqlite3.Connection:
+    """A read-only connection, also to a file that is being written or was left by a crash.
+
+    Raises :class:`RunFileError`.
+    """
+    try:
+        with path.open("rb") as file:
+            head = file.read(16)
+    except OSError as error:
+        raise RunFileError(f"{path} cannot be read: {error.strerror}.") from error
+    if head == b"":
+        raise _nothing_yet(path)
+    if head != b"SQLite format 3\0":
+        raise RunFileError(f"{path} is not a run file of Bedside's.")
+    uri = path.absolute().as_uri()
+    # Where the folder cannot be written and no log is left, SQLite must be told that nobody else writes either.
+    modes = ["mode=ro"] if path.with_name(path.name + "-wal").exists() else ["mode=ro", "immutable=1"]
+    for mode in modes:
+        db = sqlite3.connect(f"{uri}?{mode}", uri=True, timeout=5.0, isolation_level=None)
+        try:
+            _check(db, path)
+        except sqlite3.Error as error:
+            db.close()
+            if mode == modes[-1]:
+                raise RunFileError(f"{path} cannot be read: {error}.") from error
+        except RunFileError:
+            db.close()
+            raise
+        else:
+            return db
+    raise AssertionError(modes)
+
+
+def read_run(path: Path, after_seq: int = 0) -> Iterator[wire.Message]:
+    """Everything in the file as it was when the reading began: Hello, the batches after ``after_seq``, alerts,
+    notices, and a Goodbye if the run is over.
+
+    A run whose training process and recorder are both gone without a goodbye is closed as ``vanished``. Raises
+    :class:`RunFileError`.
+    """
+    db = open_file(path)
+    try:
+        yield from _read(db, after_seq)
+    except sqlite3.Error as error:
+        raise RunFileError(f"{path} is damaged: {error}.") from error
+    finally:
+        db.close()
+
+
+def _read(db: sqlite3.Connection, after_seq: int) -> Iterator[wire.Message]:
+    db.execute("BEGIN")
+    hello = _meta(db, "hello")
+    if hello is not None and (message := wire.decode(hello)) is not None:
+        yield message
+    for batch, _ in _batches_after(db, after_seq):
+        yield batch
+    is_over = False
+    for frame in _others(db):
+        if (message := wire.decode(frame)) is not None:
+            is_over = is_over or isinstance(message, wire.Goodbye)
+            yield message
+    if not is_over and _is_abandoned(db):
+        step, time_s = _last_row(db)
+        yield wire.Goodbye(time_s=time_s, reason="vanished", step=step)
+
+
+def _is_abandoned(db: sqlite3.Connection) -> bool:
+    processes = _meta(db, "processes")
+    return processes is not None and msgspec.json.decode(processes, type=registry.Processes).are_gone
+
+
+# -------------------------------------------------------------------------------------------------- the statements
+
+
+def _prepare(db: sqlite3.Connection, path: Path | None) -> None:
+    db.execute(f"PRAGMA journal_mode={'TRUNCATE' if path and filesystem.is_remote(path) else 'WAL'}")
+    db.execute("PRAGMA synchronous=NORMAL")
+    if not _is_empty(db):
+        _check(db, path)
+        return
+    db.executescript(
+        f"BEGIN IMMEDIATE; {_TABLES} PRAGMA user_version={TABLES_VERSION}; "
+        f"PRAGMA application_id={APPLICATION_ID}; COMMIT"
+    )
+
+
+def _check(db: sqlite3.Connection, path: Path | None) -> None:
+    if _is_empty(db):
+        raise _nothing_yet(path)
+    if db.execute("PRAGMA application_id").fetchone()[0] != APPLICATION_ID:
+        raise RunFileError(f"{path} is not a run file of Bedside's.")
+    version = db.execute("PRAGMA user_version").fetchone()[0]
+    if version > TABLES_VERSION:
+        raise RunFileError(
+            f"{path} was written by a newer Bedside (its tables are version {version}, this one knows up to "
+            f"{TABLES_VERSION}). Update with: pip install -U bedside"
+        )
+
+
+def _is_empty(db: sqlite3.Connection) -> bool:
+    return not db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+
+
+def _nothing_yet(path: Path | None) -> RunFileError:
+    """Between the making of the file and the making of its tables; or the recorder was killed just then."""
+    return RunFileError(f"{path} has nothing in it yet.")
+
+
+def _meta(db: sqlite3.Connection, key: str) -> bytes | None:
+    row = db.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
+    return None if row is None else bytes(row[0])
+
+
+def _last_row(db: sqlite3.Connection) -> tuple[int, float]:
+    """Step and time of the newest row: in the journal, or else in the last page with rows. Zeros if there is none."""
+    row = db.execute("SELECT first_seq - 1 FROM pages WHERE rows > 0 ORDER BY last_seq DESC LIMIT 1").fetchone()
+    batches = [batch for batch, _ in _batches_after(db, row[0] if row else 0) if batch.rows]
+    return (int(steps_of(batches[-1])[-1]), float(times_of(batches[-1])[-1])) if batches else (0, 0.0)
+
+
+def _batches_after(db: sqlite3.Connection, seq: int) -> Iterator[tuple[wire.Batch, bytes]]:
+    while found := _pages_after(db, seq) or _journal_after(db, seq):
+        yield from found
+        seq = found[-1][0].seq
+
+
+def _pages_after(db: sqlite3.Connection, seq: int) -> list[tuple[wire.Batch, bytes]]:
+    query = "SELECT frame, extents FROM pages WHERE last_seq > ? ORDER BY last_seq LIMIT ?"
+    found = []
+    for frame, extents in db.execute(query, (seq, _FETCH)).fetchall():
+        page = _batch(frame)
+        if pages.first_seq(page) <= seq:
+            page = pages.after(page, extents, seq)
+            frame = wire.encode(page)  # noqa: PLW2901  the frame of what is left of the page
+        found.append((page, frame))
+    return found
+
+
+def _journal_after(db: sqlite3.Connection, seq: int) -> list[tuple[wire.Batch, bytes]]:
+    rows = db.execute("SELECT frame FROM journal WHERE seq > ? ORDER BY seq", (seq,)).fetchall()
+    return [(_batch(frame), frame) for (frame,) in rows]
+
+
+def _batch(frame: bytes) -> wire.Batch:
+    batch = wire.decode(frame)
+    if not isinstance(batch, wire.Batch):
+        raise sqlite3.DatabaseError("a page of it is no batch")
+    return batch
+
+
+def _others(db: sqlite3.Connection) -> Iterator[bytes]:
+    for query in ("SELECT frame FROM alerts ORDER BY id", "SELECT frame FROM notices ORDER BY id"):
+        for (frame,) in db.execute(query).fetchall():
+            yield frame
+    goodbye = _meta(db, "goodbye")
+    if goodbye is not None:
+        yield goodbye

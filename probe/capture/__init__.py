@@ -1,0 +1,37 @@
+"""What the events of a training loop amount to: losses, evaluations, epochs, times. No hook and no socket here."""
+
+from __future__ import annotations
+
+from probe.capture.clock import Clock
+from probe.capture.epochs import Epochs
+from probe.capture.evaluation import Evaluation
+from probe.capture.losses import (
+    OBJECTIVES,
+    LossCall,
+    Term,
+    is_training_loss,
+    read_criterion,
+    read_loss,
+    read_model_loss,
+    recall,
+    remember,
+)
+from probe.capture.training import StepLosses, Training, batch_size
+
+__all__ = [
+    "OBJECTIVES",
+    "Clock",
+    "Epochs",
+    "Evaluation",
+    "LossCall",
+    "StepLosses",
+    "Term",
+    "Training",
+    "batch_size",
+    "is_training_loss",
+    "read_criterion",
+    "read_loss",
+    "read_model_loss",
+    "recall",
+    "remember",
+]

@@ -1,0 +1,40 @@
+"""What one evaluation amounts to: means weighted by samples, and class counts."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from probe.capture.losses import LossCall, Term
+from probe.host import Number
+
+
+class Evaluation:
+    """The forward passes with gradients disabled, from the first to the next one with gradients.
+
+    Nothing is changed in place: under ``torch.inference_mode`` the sums are inference tensors, which must not be
+    written to outside it.
+    """
+
+    def __init__(self, step: int) -> None:
+        self.step = step
+        self._sums: dict[Term, tuple[Number, int]] = {}
+        self.counts: Tensor | None = None
+
+    @property
+    def is_empty(self) -> bool:
+        return not self._sums
+
+    def add(self, call: LossCall) -> None:
+        total, samples = self._sums.get(call.term, (0.0, 0))
+        self._sums[call.term] = total + call.value * call.samples, samples + call.samples
+        if call.counts is not None:
+            same = self.counts is not None and self.counts.shape == call.counts.shape
+            self.counts = self.counts + call.counts if same and self.counts is not None else call.counts
+
+    def losses(self, training_term: Term | None) -> dict[str, Number]:
+        """``val/loss`` for the term that training minimises; ``val/NAME`` for every other."""
+        found: dict[str, Number] = {}
+        for term, (total, samples) in self._sums.items():
+            key = "val/loss" if term == training_term else f"val/{term.name}"
+            found.setdefault(key, total / max(1, samples))
+        return found

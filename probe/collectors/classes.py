@@ -1,0 +1,46 @@
+"""Class-wise counts of predictions: how often each class was met, predicted, and predicted right.
+
+What   int64[3, classes]: correct, total, predicted; nothing for more than 1000 classes, soft targets, or several
+       labels at once
+Unit   samples (or pixels, or tokens: whatever has one target)
+Cost   an argmax over the logits and one ``scatter_add_``. Not ``bincount`` or a boolean mask, which make the CPU
+       wait for the GPU
+When   at each call of a classification loss, if due
+Keys   the wire's ClassCounts; their sums give train/accuracy and val/accuracy
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+MAX_CLASSES = 1000
+CORRECT, TOTAL, PREDICTED = 0, 1, 2
+
+
+def count_categories(logits: Tensor, target: Tensor, ignore_index: int) -> Tensor | None:
+    """Counts for logits ``[n, classes, ...]`` and class indices ``[n, ...]`` (or ``[classes]`` and ``[]``)."""
+    axis = 1 if logits.dim() > 1 else 0
+    if target.is_floating_point() or target.dim() != logits.dim() - 1 or not 1 < logits.shape[axis] <= MAX_CLASSES:
+        return None
+    return _count(logits.detach().argmax(axis).reshape(-1), target.reshape(-1), logits.shape[axis], ignore_index)
+
+
+def count_binary(values: Tensor, target: Tensor, threshold: float) -> Tensor | None:
+    """Counts of two classes for one value a sample: ``[n]`` or ``[n, 1]``."""
+    if target.shape != values.shape or values.dim() == 0 or values.numel() != values.shape[0]:
+        return None
+    return _count((values.detach() > threshold).reshape(-1).long(), (target > 0.5).reshape(-1).long(), 2, -100)
+
+
+def _count(predicted: Tensor, target: Tensor, classes: int, ignore_index: int) -> Tensor:
+    """``ignore_index`` and other targets outside ``0..classes - 1`` are left out."""
+    index = target.clamp(0, classes - 1)
+    counted = index == target
+    if 0 <= ignore_index < classes:
+        counted &= target != ignore_index
+    correct = (predicted == index) & counted
+    counts = torch.zeros(3, classes, dtype=torch.int64, device=predicted.device)
+    return counts.scatter_add_(
+        1, torch.stack((index, index, predicted)), torch.stack((correct, counted, counted)).long()
+    )

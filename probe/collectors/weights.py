@@ -1,0 +1,56 @@
+"""How large the weights are, and how far a step moves them.
+
+What   ``weight_norm``: the 2-norm of a layer's parameters after the step; ``update_ratio``: the norm of the change
+       that the step made over the norm of the weights before it, on at most 1024 elements a parameter
+Unit   the weights' own; none
+Cost   one ``_foreach_norm`` over the weights, and two strided copies of the sampled elements: not whole weights,
+       whose copy costs 4 to 16 % of a step
+When   step pre-hook (the sample) and post-hook, on detailed steps
+Keys   layers: weight_norm, update_ratio
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from probe.collectors.collector import Collector, Moment, Subject, by_layer
+from probe.collectors.gradients import norms
+from probe.collectors.sampling import sample
+from probe.host import Found, Reading
+
+
+class Weights(Collector):
+    name: ClassVar[str] = "weight statistics"
+
+    def __init__(self, subject: Subject) -> None:
+        super().__init__(subject)
+        self._parameters: list[Tensor] = [p for layer in subject.layers for p in layer.parameters]
+        self._sizes = [len(layer.parameters) for layer in subject.layers]
+        self._before: list[Tensor] | None = None
+
+    def before_step(self, *, detailed: bool) -> None:
+        self._before = [sample(p).clone() for p in self._parameters] if detailed else None
+
+    def collect(self, moment: Moment) -> None:
+        if not moment.detailed or not self._parameters:
+            return
+        tensors = [norms(self._parameters)]
+        if (before := self._before) is not None:
+            change = torch._foreach_sub([sample(p) for p in self._parameters], before)
+            tensors += [norms(before), norms(list(change))]
+            self._before = None
+        sizes = self._sizes
+
+        def interpret(lists: list[list[float]]) -> Found:
+            layers = {"weight_norm": by_layer(lists[0], sizes)}
+            if len(lists) > 1:
+                weight, change = by_layer(lists[1], sizes), by_layer(lists[2], sizes)
+                layers["update_ratio"] = [
+                    c / w if w and c is not None else None for w, c in zip(weight, change, strict=True)
+                ]
+            return Found(layers=layers)
+
+        moment.readings.append(Reading(tensors, interpret))

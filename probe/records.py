@@ -1,0 +1,105 @@
+"""What the training thread hands over. Written into a batch later, in the sender's thread."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from torch import Tensor
+
+from probe import wire
+from probe.batch import BatchBuilder
+from probe.host import Arrival, Found, Number, Reading
+
+
+class StepRecord:
+    """A row of scalars and what belongs to it: layer statistics, class counts, the accuracy that they give."""
+
+    __slots__ = ("_arrival", "_counts", "_late", "_readings", "_scalars", "_step", "_time_s")
+
+    def __init__(
+        self,
+        step: int,
+        time_s: float,
+        scalars: Mapping[str, Number],
+        readings: Sequence[Reading] = (),
+        counts: Mapping[str, Tensor] | None = None,
+    ) -> None:
+        self._step, self._time_s = step, time_s
+        self._scalars = {key: value for key, value in scalars.items() if not isinstance(value, Tensor)}
+        late = {key: value for key, value in scalars.items() if isinstance(value, Tensor)}
+        self._late = tuple(late)
+        self._readings = tuple(readings)
+        self._counts = dict.fromkeys(counts or (), 0)
+        tensors = [*late.values(), *(counts or {}).values()]
+        tensors.extend(tensor for reading in readings for tensor in reading.tensors)
+        for split, tensor in (counts or {}).items():
+            self._counts[split] = tensor.shape[-1]
+        self._arrival = Arrival(tensors)
+
+    def ready(self) -> bool:
+        return self._arrival.ready()
+
+    def write(self, batch: BatchBuilder) -> None:
+        lists = iter(self._arrival.lists())
+        scalars: dict[str, float] = dict(self._scalars)
+        layers: dict[str, list[float | None]] = {}
+        for key in self._late:
+            scalars[key] = next(lists)[0]
+        for split, classes in self._counts.items():
+            self._write_counts(batch, split, classes, next(lists))
+        for reading in self._readings:
+            found = reading.interpret([next(lists) for _ in reading.tensors])
+            scalars.update(found.scalars)
+            _merge(layers, found.layers)
+        if scalars:
+            batch.row(self._step, self._time_s, scalars)
+        if layers:
+            batch.layers(self._step, layers)
+
+    def _write_counts(self, batch: BatchBuilder, split: str, classes: int, values: list[float]) -> None:
+        counts = [int(value) for value in values]
+        correct, total, predicted = counts[:classes], counts[classes : 2 * classes], counts[2 * classes :]
+        batch.classes(self._step, split, correct, total, predicted)
+
+
+def _merge(into: dict[str, list[float | None]], found: Mapping[str, Sequence[float | None]]) -> None:
+    """Add columns; two of one name fill each other's gaps."""
+    for key, column in found.items():
+        present = into.get(key)
+        into[key] = (
+            list(column) if present is None else [a if b is None else b for a, b in zip(present, column, strict=True)]
+        )
+
+
+def accuracy(key: str, counts: Tensor) -> Reading:
+    """The share of correct predictions in ``int64[3, classes]`` as a scalar; none where nothing was counted."""
+
+    def interpret(lists: list[list[float]]) -> Found:
+        correct, total, _ = lists[0]
+        return Found(scalars={key: correct / total}) if total else Found()
+
+    return Reading([counts.sum(1)], interpret)
+
+
+class Note:
+    """Something that is not a row: a mark or facts."""
+
+    __slots__ = ("_write",)
+
+    def __init__(self, write: Callable[[BatchBuilder], Any]) -> None:
+        self._write = write
+
+    @classmethod
+    def mark(cls, step: int, time_s: float, text: str, kind: str) -> Note:
+        return cls(lambda batch: batch.mark(wire.Mark(step=step, time_s=time_s, text=text, kind=kind)))
+
+    @classmethod
+    def fact(cls, step: int, name: str, value: str | float | bool | None) -> Note:
+        return cls(lambda batch: batch.fact(step, name, value))
+
+    def ready(self) -> bool:
+        return True
+
+    def write(self, batch: BatchBuilder) -> None:
+        self._write(batch)

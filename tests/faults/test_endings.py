@@ -1,0 +1,100 @@
+"""However the training process ends: the record is complete, and says how it ended within two seconds."""
+
+import signal
+import time
+
+import numpy as np
+import pytest
+from toy_run import only, points, until
+
+from monitor.record.runfile import read_run
+from probe import wire
+
+
+@pytest.mark.parametrize(
+    ("end", "reason", "exit_code", "signal_name"),
+    [
+        ("finished", "finished", 0, ""),
+        ("exit 3", "exit", 3, ""),
+        ("exception", "exception", 1, ""),
+        ("_exit 4", "exit", 4, ""),
+    ],
+)
+def test_an_end_of_its_own_is_told_with_its_exit_code(toy_run, end, reason, exit_code, signal_name):
+    process = toy_run.train(500, end)
+    toy_run.wait_live()
+    process.communicate(timeout=20)
+    toy_run.wait_recorder_gone()
+
+    goodbye = only(read_run(toy_run.file()), wire.Goodbye)
+
+    assert (goodbye.reason, goodbye.exit_code, goodbye.signal) == (reason, exit_code, signal_name)
+    assert list(points(read_run(toy_run.file()), "lr/0")[0]) == list(range(1, 501))
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGHUP, signal.SIGSEGV])
+def test_a_signal_is_named_to_those_who_watch_within_two_seconds(toy_run, monitor_of, number):
+    process = toy_run.train(10_000_000, "wait", 0.001)
+    monitor = monitor_of(toy_run.wait_live())
+    monitor.next(wire.Batch)
+
+    process.send_signal(number)
+    sent_s = time.time()
+    process.wait()
+    goodbye = monitor.next(wire.Goodbye, timeout_s=5.0)
+
+    assert (goodbye.reason, goodbye.signal) == ("signal", number.name)
+    assert goodbye.time_s - sent_s < 2.0
+    assert only(monitor.history()[1], wire.Goodbye) == goodbye
+
+
+def test_a_killed_trainer_loses_no_more_than_its_last_tenth_of_a_second(toy_run):
+    process = toy_run.train(10_000_000, "wait", 0.001)
+    toy_run.wait_live()
+    until(lambda: len(toy_run.committed_steps()) > 500)
+    process.kill()
+    killed_s = time.time()
+    toy_run.wait_recorder_gone()
+
+    messages = list(read_run(toy_run.file()))
+    steps, _ = points(messages, "train/loss")
+    last = [message for message in messages if isinstance(message, wire.Batch)][-1]
+
+    np.testing.assert_array_equal(steps, np.arange(1, len(steps) + 1))
+    # 50 ms of gathering; the rest is for a machine on which the sender's thread had to wait for its turn.
+    assert killed_s - np.frombuffer(last.times_s)[-1] < 0.5
+
+
+def test_a_zombie_that_nobody_reaps_is_seen_to_be_gone(toy_run, monitor_of):
+    process = toy_run.train(10_000_000, "wait", 0.001)
+    monitor = monitor_of(toy_run.wait_live())
+
+    process.kill()  # and not waited for
+    goodbye = monitor.next(wire.Goodbye, timeout_s=5.0)
+
+    assert (goodbye.reason, goodbye.signal) == ("signal", "SIGKILL")
+
+
+def test_a_detached_run_is_over_although_the_process_goes_on(toy_run):
+    process = toy_run.train(100, "detached")
+    toy_run.wait_live()
+    toy_run.wait_recorder_gone()
+
+    assert only(read_run(toy_run.file()), wire.Goodbye).reason == "detached"
+    assert process.poll() is None
+
+
+def test_the_recorder_ends_although_it_was_told_to_leave_while_training_went_on(toy_run):
+    import os
+
+    process = toy_run.train(10_000_000, "wait", 0.001)
+    live = toy_run.wait_live()
+    os.kill(live.recorder_pid, signal.SIGTERM)
+    os.kill(live.recorder_pid, signal.SIGINT)
+    before = len(toy_run.committed_steps())
+    until(lambda: len(toy_run.committed_steps()) > before + 200)
+    process.kill()
+    process.wait()
+    toy_run.wait_recorder_gone()
+
+    assert only(read_run(toy_run.file()), wire.Goodbye).signal == "SIGKILL"

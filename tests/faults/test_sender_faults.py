@@ -1,0 +1,113 @@
+"""The sender leaves no trace in the training process, however that process behaves."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from toy_run import ROOT, until
+
+from probe import launcher
+
+PRELUDE = """
+import os, sys, threading, time
+sys.path.insert(0, {record!r})
+import toy_trainer
+sender = toy_trainer.start(os.environ["RUN_ID"])
+toy_trainer.train(sender, 1, 100)
+"""
+
+
+def run_script(toy_run, body: str, timeout_s: float = 20.0, **environment: str) -> subprocess.CompletedProcess:
+    script = PRELUDE.format(record=str(ROOT / "tests" / "record")) + body
+    env = {**os.environ, "PYTHONPATH": str(ROOT), "RUN_ID": toy_run.run_id, **environment}
+    command = [sys.executable, "-c", script]
+    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=timeout_s, check=False)
+    toy_run.live()
+    return done
+
+
+def test_a_process_that_never_closes_its_sender_ends_at_once_and_in_silence(toy_run):
+    done = run_script(toy_run, "time.sleep(0.5)")
+
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_the_recorder_is_no_child_of_the_training_process(toy_run):
+    body = """
+time.sleep(1.0)
+try:
+    print(os.wait())
+except ChildProcessError:
+    print("no children")
+"""
+    done = run_script(toy_run, body)
+
+    assert done.stdout == "no children\n"
+
+
+def test_a_forked_child_sends_nothing_and_can_end(toy_run):
+    body = """
+time.sleep(0.5)
+pid = os.fork()
+if not pid:
+    toy_trainer.train(sender, 101, 200)
+    sender.close(toy_trainer.wire.Goodbye(time_s=0.0, reason="finished"))
+    print(len(sender._records), flush=True)
+    os._exit(0)
+os.waitpid(pid, 0)
+sender.close(toy_trainer.wire.Goodbye(time_s=0.0, reason="finished"))
+"""
+    done = run_script(toy_run, body)
+
+    assert done.stdout == "0\n"
+    assert toy_run.committed_steps() == list(range(1, 101))
+
+
+def test_neither_the_folder_nor_the_path_of_the_user_shadows_the_recorders_modules(toy_run, tmp_path, monkeypatch):
+    for name in ("logging", "sqlite3", "monitor", "signal"):
+        (tmp_path / f"{name}.py").write_text("raise RuntimeError('the wrong module')")
+    process = toy_run.train(10, "wait", SHADOWS=str(tmp_path))
+    assert process.stdout.readline() == "trained\n"
+
+    assert until(toy_run.live).name == "toy"
+
+
+def test_close_is_bounded_when_no_recorder_ever_comes(toy_run):
+    body = """
+started = time.monotonic()
+sender.close(toy_trainer.wire.Goodbye(time_s=0.0, reason="finished"), timeout_s=0.5)
+print(time.monotonic() - started < 5.0)
+"""
+    done = run_script(toy_run, body, HIDE="zmq")
+
+    assert done.stdout == "True\n"
+
+
+def test_a_record_that_raises_is_left_out_and_said_once(toy_run):
+    body = """
+class Bad:
+    def ready(self): return True
+    def write(self, batch): raise ValueError("no number")
+sender.put(Bad()); sender.put(Bad())
+toy_trainer.train(sender, 101, 200)
+sender.close(toy_trainer.wire.Goodbye(time_s=0.0, reason="finished"))
+"""
+    done = run_script(toy_run, body)
+
+    assert done.stderr == "Bedside left out a record that it could not read (ValueError('no number')).\n"
+    assert toy_run.committed_steps() == list(range(1, 201))
+
+
+def test_the_thread_is_gone_after_close(toy_run):
+    body = """
+sender.close(toy_trainer.wire.Goodbye(time_s=0.0, reason="finished"))
+print([thread.name for thread in threading.enumerate()], sender.cpu_s > 0)
+"""
+    assert run_script(toy_run, body).stdout == "['MainThread'] True\n"
+
+
+@pytest.mark.parametrize("name", ["msgspec", "zmq", "numpy", "platformdirs"])
+def test_the_recorder_is_told_where_its_packages_are(name):
+    assert any(Path(folder, name).exists() for folder in launcher._folders())

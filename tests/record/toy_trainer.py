@@ -1,0 +1,91 @@
+"""A training process without torch: drives a Sender with plain records, then ends in the way it is told.
+
+usage: toy_trainer.py STEPS END [PACE_S]
+
+In the environment: LIMIT_BYTES is what may wait in the outbox, HIDE a package that the recorder shall not find,
+SHADOWS a folder of modules that it must not take.
+"""
+
+import logging
+import os
+import signal
+import sys
+import time
+from dataclasses import dataclass
+
+from probe import launcher, outbox, wire
+from probe.sender import Sender
+
+KEYS = ("train/loss", "grad/norm", "lr/0", "time/step_s")
+
+
+def value(key: str, step: int) -> float:
+    """The same here and in the test that reads it back; every 50th loss is NaN, the learning rate a constant."""
+    if key == "lr/0":
+        return 0.1
+    if key == "train/loss" and step % 50 == 0:
+        return float("nan")
+    return (KEYS.index(key) + 1) / step
+
+
+@dataclass
+class Row:
+    step: int
+    time_s: float
+
+    def ready(self) -> bool:
+        return True
+
+    def write(self, batch) -> None:
+        batch.row(self.step, self.time_s, {key: value(key, self.step) for key in KEYS})
+
+
+def hello(run_id: str, **fields) -> wire.Hello:
+    fields = {"name": "toy", "started_s": time.time(), "pid": os.getpid(), **fields}
+    return wire.Hello(schema=wire.SCHEMA_VERSION, run_id=run_id, **fields)
+
+
+def start(run_id: str) -> Sender:
+    if hidden := os.environ.get("HIDE"):
+        launcher._folders = lambda: [f"/nowhere/without/{hidden}"]
+    if shadows := os.environ.get("SHADOWS"):
+        os.chdir(shadows)
+        os.environ["PYTHONPATH"] = shadows
+    if limit := os.environ.get("LIMIT_BYTES"):
+        outbox.Outbox.__init__.__defaults__ = (int(limit),)
+    sender = Sender(hello(run_id), heartbeat=lambda: wire.Heartbeat(time_s=time.time()))
+    sender.start()
+    return sender
+
+
+def train(sender: Sender, first: int, last: int, pace_s: float = 0.0) -> None:
+    for step in range(first, last + 1):
+        sender.put(Row(step, time.time()))
+        if pace_s:
+            time.sleep(pace_s)
+
+
+def main() -> None:
+    logging.basicConfig(stream=sys.stderr, format="%(name)s %(levelname)s %(message)s")
+    steps, end, pace_s = int(sys.argv[1]), sys.argv[2], float(sys.argv[3]) if len(sys.argv) > 3 else 0.0
+    sender = start(os.environ["RUN_ID"])
+    train(sender, 1, steps, pace_s)
+    if end in ("finished", "exit 3"):
+        sender.close(wire.Goodbye(time_s=time.time(), reason="finished", step=steps))
+    elif end == "exception":
+        sender.close(wire.Goodbye(time_s=time.time(), reason="exception", step=steps, error="ValueError: no"))
+        raise ValueError("no")
+    elif end == "detached":
+        sender.close(wire.Goodbye(time_s=time.time(), reason="detached", step=steps))
+        signal.pause()
+    else:
+        print("trained", flush=True)
+        signal.pause() if end == "wait" else time.sleep(0.3)
+    if end == "exit 3":
+        sys.exit(3)
+    if end == "_exit 4":
+        os._exit(4)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,145 @@
+"""Rows in, columns out, and back: what a builder was given is what a reader gets."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from monitor import rows
+from probe import wire
+from probe.batch import BatchBuilder
+
+NUMBERS = st.floats(width=64, allow_nan=True, allow_infinity=True)
+KEYS = st.sampled_from(["train/loss", "val/loss", "lr/0", "grad/norm"])
+ROWS = st.lists(st.tuples(st.integers(0, 3), st.dictionaries(KEYS, NUMBERS, max_size=4)), max_size=40)
+
+
+def build(given_rows, seq=1, step=0):
+    """A batch of these rows, and what each key should give back."""
+    builder, expected = BatchBuilder(), {}
+    for ahead, scalars in given_rows:
+        step += ahead
+        builder.row(step, float(step), scalars)
+        for key, value in scalars.items():
+            expected.setdefault(key, []).append((step, value))
+    return builder.build(seq), expected, step
+
+
+def read(batch, key):
+    steps, values = rows.points_of(batch, key)
+    return repr(list(zip(steps.tolist(), values.tolist(), strict=True)))
+
+
+@given(ROWS)
+def test_every_point_comes_back(given_rows):
+    batch, expected, _ = build(given_rows)
+
+    assert rows.flaw(batch) is None
+    assert {key: read(batch, key) for key in expected} == {key: repr(points) for key, points in expected.items()}
+
+
+@given(st.lists(ROWS, min_size=1, max_size=5))
+def test_a_page_of_merged_batches_holds_the_same_points(parts):
+    batches, expected, step = [], {}, 0
+    for seq, given_rows in enumerate(parts, 1):
+        batch, points, step = build(given_rows, seq, step)
+        batches.append(batch)
+        for key, values in points.items():
+            expected.setdefault(key, []).extend(values)
+
+    page = rows.merge(batches)
+
+    assert rows.flaw(page) is None
+    assert (page.first_seq, page.seq, page.rows) == (1, len(parts), sum(map(len, parts)))
+    assert {key: read(page, key) for key in expected} == {key: repr(points) for key, points in expected.items()}
+    assert rows.times_of(page).tolist() == [t for batch in batches for t in rows.times_of(batch).tolist()]
+
+
+def test_no_value_is_not_a_nan():
+    batch, _, _ = build([(1, {"train/loss": math.nan}), (1, {})])
+
+    assert read(batch, "train/loss") == "[(1, nan)]"
+
+
+def test_a_constant_is_sent_once():
+    batch, _, _ = build([(1, {"lr/0": 0.1})] * 200)
+
+    assert len(batch.scalars["lr/0"].values) == 8
+    assert rows.points_of(batch, "lr/0")[1].tolist() == [0.1] * 200
+
+
+def test_consecutive_steps_are_not_sent():
+    batch, _, _ = build([(1, {"lr/0": 0.1})] * 5)
+
+    assert batch.steps == b""
+    assert rows.steps_of(batch).tolist() == [1, 2, 3, 4, 5]
+
+
+def test_a_layer_without_a_value_stays_apart_from_a_nan():
+    builder = BatchBuilder()
+    builder.layers(3, {"grad_norm": [1.0, None, math.nan]})
+    (stats,) = builder.build(1).layers
+
+    index, values = rows.layer_points(stats.stats["grad_norm"], 3)
+
+    assert (index.tolist(), repr(values.tolist())) == ([0, 2], "[1.0, nan]")
+    assert repr(rows.layer_values(stats.stats["grad_norm"], 3).tolist()) == "[1.0, nan, nan]"
+
+
+def test_class_counts_come_back():
+    builder = BatchBuilder()
+    builder.classes(3, "val", correct=[1, 2], total=[3, 4], predicted=[0, 7])
+
+    correct, total, predicted = rows.counts_of(builder.build(1).classes[0])
+
+    assert (correct.tolist(), total.tolist(), predicted.tolist()) == ([1, 2], [3, 4], [0, 7])
+
+
+EIGHT, FOUR = bytes(8), bytes(4)
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"rows": -1}, "row count or sequence number out of range"),
+        ({"rows": 1 << 40}, "row count or sequence number out of range"),
+        ({"seq": 0}, "row count or sequence number out of range"),
+        ({"first_seq": 9}, "row count or sequence number out of range"),
+        ({"times_s": EIGHT}, "steps or times do not match the row count"),
+        ({"steps": EIGHT}, "steps or times do not match the row count"),
+        ({"start": 1 << 62}, "start out of range"),
+        ({"steps": wire.pack_steps([2, 1])}, "steps fall"),
+        ({"scalars": {"a": wire.Column(values=bytes(24))}}, "column 'a' does not match the row count"),
+        ({"scalars": {"a": wire.Column(values=bytes(7))}}, "column 'a' does not match the row count"),
+        ({"scalars": {"a": wire.Column(values=EIGHT, at=FOUR * 2)}}, "column 'a' does not match the row count"),
+        ({"scalars": {"a": wire.Column(values=EIGHT, at=b"\xff" * 4)}}, "column 'a' does not match the row count"),
+        (
+            {"scalars": {"a": wire.Column(values=EIGHT * 2, at=wire.pack_rows([1, 0]))}},
+            "column 'a' does not match the row count",
+        ),
+        ({"layers": [wire.LayerStats(step=1, stats={"a": wire.Column(values=bytes(3))})]}, "layer statistics of odd length"),
+        (
+            {"classes": [wire.ClassCounts(step=1, split="val", correct=EIGHT, total=b"", predicted=b"")]},
+            "class counts of different lengths",
+        ),
+    ],
+)
+def test_a_hostile_batch_is_named_before_it_is_read(fields, said):
+    sound = {"seq": 1, "start": 1, "rows": 2, "times_s": wire.pack_floats([1.0, 2.0])}
+    assert rows.flaw(wire.Batch(**sound)) is None
+
+    assert rows.flaw(wire.Batch(**{**sound, **fields})) == said
+
+
+def test_reading_a_column_copies_nothing_when_it_is_whole():
+    batch, _, _ = build([(1, {"train/loss": 1.0}), (1, {"train/loss": 2.0})])
+
+    values = rows.column_of(batch, "train/loss")[1]
+
+    assert values.base is not None
+    with pytest.raises(ValueError, match="read-only"):
+        np.asarray(values)[0] = 3.0
