@@ -37,7 +37,7 @@ format: $(READY)  ## Put the code into its form
 	$(BIN)/ruff format $(SOURCES)
 
 bench: $(READY)  ## Measure what the probe costs and what the run file takes
-	$(BIN)/python tests/benchmarks/overhead.py
+	$(BIN)/python tests/benchmarks/overhead.py $(ARGS)
 
 docs: $(READY)  ## Write the generated pages anew (rules, wire, commands)
 	$(BIN)/python docs/generate.py

@@ -49,6 +49,11 @@ class Outbox:
     def next_seq(self) -> int:
         return self.last_seq + 1
 
+    @property
+    def is_sent(self) -> bool:
+        """Whether all of it is on its way."""
+        return not self._unsent
+
     def add(self, batch: wire.Batch) -> None:
         """Take in the batch numbered :attr:`next_seq`."""
         assert batch.seq == self.next_seq

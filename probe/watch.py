@@ -63,6 +63,7 @@ class Watch:
         self._batch_samples = self._last_samples = 0
         self._phase_before_save = self.phase
         self._spent_s = 0.0
+        self._detailed_next = False
         self._plan_next()
 
     def close(self) -> None:
@@ -248,12 +249,9 @@ class Watch:
 
     def step_begins(self, optimizer: Optimizer) -> None:
         self._training.step_begins()
-        if optimizer is self._subject.main:
+        if self._detailed_next and optimizer is self._subject.main:
             for collector in self._collectors:
-                self.guard.attempt(collector.name, self._before_step, collector)
-
-    def _before_step(self, collector: Any) -> None:
-        collector.before_step(detailed=self._detailed_next)
+                self.guard.attempt(collector.name, collector.before_step)
 
     def step_ends(self, optimizer: Optimizer) -> None:
         self._completed[id(optimizer)] = self.completed(optimizer) + 1
@@ -271,7 +269,7 @@ class Watch:
         if losses.loss is not None:
             self._beside[f"train/loss/{name}"] = losses.loss
         if self._heavy_next and (norm := total_norm(optimizer)) is not None:
-            self._beside[f"grad/norm/{name}"] = number(norm)
+            self._beside[f"grad/norm/{name}"] = norm
 
     def _end_step(self, losses: StepLosses) -> None:
         if losses.loss is not None:
@@ -292,7 +290,8 @@ class Watch:
         )
         self._beside.clear()
         for collector in self._collectors:
-            self.guard.attempt(collector.name, collector.collect, moment)
+            if moment.detailed or not collector.is_detail:
+                self.guard.attempt(collector.name, collector.collect, moment)
         counts = self._take_counts(losses, moment)
         self._put(StepRecord(self.step, time(), moment.scalars, moment.readings, counts))
         if losses.samples:
@@ -333,9 +332,8 @@ class Watch:
 
     def _plan_next(self) -> None:
         self._heavy_next = self.budget.is_heavy(self.step + 1)
-        self._detailed_next = self.budget.is_detailed(self.step + 1, self._every)
-        for collector in self._collectors:
-            self.guard.attempt(collector.name, self._prepare, collector)
-
-    def _prepare(self, collector: Any) -> None:
-        collector.prepare(detailed=self._detailed_next)
+        was_detailed, self._detailed_next = self._detailed_next, self.budget.is_detailed(self.step + 1, self._every)
+        if self._detailed_next or was_detailed:
+            for collector in self._collectors:
+                action = collector.prepare if self._detailed_next else collector.close
+                self.guard.attempt(collector.name, action)

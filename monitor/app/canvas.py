@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
+from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -178,7 +179,8 @@ class Canvas:
 
     def text(self, y: int) -> str:
         """A row as plain text."""
-        return self.codes[y].tobytes().decode("utf-32-le").replace("\0", "")
+        text: str = self.codes[y].tobytes().decode("utf-32-le")
+        return text.replace("\0", "")
 
     def strip(self, y: int, palette: Palette) -> Strip:
         """A row as a Textual strip; runs of one pen are one segment, and each has a style (NO_COLOR needs it)."""
@@ -189,7 +191,5 @@ class Canvas:
         edges = [0, *(np.flatnonzero(np.diff(pens)) + 1).tolist(), self.width]
         text = codes.tobytes().decode("utf-32-le")
         styles = palette.styles
-        segments = [
-            Segment(text[a:b].replace("\0", ""), styles[pens[a]]) for a, b in zip(edges, edges[1:], strict=False) if a < b
-        ]
+        segments = [Segment(text[a:b].replace("\0", ""), styles[pens[a]]) for a, b in pairwise(edges) if a < b]
         return Strip(segments, self.width)

@@ -144,7 +144,8 @@ def braille(bits: Dots) -> Codes:
     """uint32[height / 4, columns / 2]: the code points, ``U+2800`` for a cell without a dot."""
     height, columns = bits.shape
     cells = bits.reshape(height // 4, 4, columns // 2, 2).transpose(0, 2, 1, 3)
-    return np.uint32(BRAILLE) + (cells * _WEIGHTS).sum(axis=(2, 3), dtype=np.uint32)
+    codes: Codes = np.uint32(BRAILLE) + (cells * _WEIGHTS).sum(axis=(2, 3), dtype=np.uint32)
+    return codes
 
 
 # ------------------------------------------------------------------------------------------- one-line charts

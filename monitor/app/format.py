@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+from datetime import datetime
 
-NONE = "–"  # noqa: RUF003
+NONE = "–"
 
 
 def count(value: int) -> str:
@@ -17,14 +18,19 @@ def short(value: float) -> str:
     if not math.isfinite(value):
         return real(value)
     size = abs(value)
-    for unit, factor in (("", 1.0), ("k", 1e3), ("M", 1e6), ("G", 1e9), ("T", 1e12)):
-        scaled = size / factor
-        if scaled < 999.5:
-            break
     sign = "−" if value < 0 else ""
-    if not unit:
+    if size < 999.5:
         return f"{sign}{size:.0f}"
+    scaled, unit = _scaled(size, 1000, "kMGT")
     return f"{sign}{scaled:.{2 if scaled < 9.995 else 1 if scaled < 99.95 else 0}f}{unit}"
+
+
+def _scaled(size: float, base: int, units: str) -> tuple[float, str]:
+    """The number in the smallest of the units in which it has at most three digits before the point."""
+    for power, unit in enumerate(units, start=1):
+        if size / base**power < 999.5:
+            return size / base**power, unit
+    return size / base ** len(units), units[-1]
 
 
 def real(value: float | None, digits: int = 4) -> str:
@@ -114,14 +120,19 @@ def size(count_bytes: float) -> str:
     """Memory in powers of 1024: ``118.4G``, ``512M``."""
     if not math.isfinite(count_bytes):
         return real(count_bytes)
-    scaled, unit = float(count_bytes), "B"
-    for unit in ("B", "K", "M", "G", "T"):
-        if scaled < 1000 or unit == "T":
-            break
-        scaled /= 1024
-    return f"{scaled:.0f}{unit}" if unit in "BK" or scaled >= 999.5 else f"{scaled:.1f}{unit}"
+    if count_bytes < 999.5:
+        return f"{count_bytes:.0f}B"
+    scaled, unit = _scaled(count_bytes, 1024, "KMGT")
+    return f"{scaled:.0f}{unit}" if unit == "K" or scaled >= 999.5 else f"{scaled:.1f}{unit}"
 
 
 def words(rule: str) -> str:
     """A rule's name as text: ``exploding-gradient`` -> ``exploding gradient``."""
     return rule.replace("-", " ")
+
+
+def clock(time_s: float) -> str:
+    """Unix seconds as the local time of day, with the date if that was another day: ``14:32``, ``Nov 20 14:32``."""
+    moment = datetime.fromtimestamp(time_s).astimezone()
+    today = datetime.now().astimezone().date()
+    return f"{moment:%H:%M}" if moment.date() == today else f"{moment:%b %d %H:%M}"

@@ -7,6 +7,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from monitor.app.palette import Ink
 from monitor.model import RunState, Severity
 
 SEVERITY: Final = {
@@ -17,7 +18,7 @@ SEVERITY: Final = {
 }
 
 #: The glyph, the word and the ink of the state in the header.
-STATE: Final[dict[RunState, tuple[str, str, str]]] = {
+STATE: Final[dict[RunState, tuple[str, str, Ink]]] = {
     RunState.WAITING: ("○", "WAIT", "dim"),
     RunState.TRAINING: ("●", "RUN", "ok"),
     RunState.EVALUATING: ("●", "EVAL", "val"),

@@ -126,6 +126,11 @@ class Palette:
     def background(self) -> Style:
         return self.styles[self.pen("text")]
 
+    @property
+    def screen(self) -> str:
+        """The background of the screen as Textual's styles name it."""
+        return "ansi_default" if self.is_ansi else _COLORS[self.name].split()[0]
+
     def _style(self, ink: Ink, bold: bool, on: Ink) -> Style:
         if self.is_mono:
             return Style(

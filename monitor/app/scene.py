@@ -30,13 +30,17 @@ class View:
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """One moment of the screen. Drawing is a function of this and of the panel's own cursor."""
+    """One moment of the screen. Drawing is a function of this and of the panel's own cursor.
+
+    ``has_minis`` is whether gradient norm, learning rate and throughput have charts of their own on this screen.
+    """
 
     palette: Palette
     snapshot: Snapshot = EMPTY
     view: View = field(default_factory=View)
     now_s: float = 0.0
     wall: datetime | None = None
+    has_minis: bool = True
 
     @property
     def age_s(self) -> float:
@@ -75,6 +79,14 @@ class Scene:
         """The first and the last step that anything is known of."""
         snapshot = self.snapshot
         return extent(snapshot.series) or (min(snapshot.step, 1), max(snapshot.step, 1))
+
+    def around(self, alert: Alert) -> tuple[int, int]:
+        """The steps to look at for an alert: a twentieth of the run, at least 200 steps, the event in the middle."""
+        first, last = self.steps
+        step = alert.first_step if alert.first_step is not None else alert.raised_step
+        half = max((last - first) // 40, 100)
+        start = min(max(step - half, first), max(last - 2 * half, first))
+        return start, min(start + 2 * half, last)
 
     @property
     def has_critical(self) -> bool:

@@ -65,7 +65,7 @@ def bucket(steps: float) -> int:
     if steps <= 10:
         return max(int(np.ceil(steps)), 1)
     power = 10 ** int(np.floor(np.log10(steps)) - 1)
-    return next((rung * power for rung in _LADDER if rung * power >= steps), 100 * power)
+    return int(next((rung * power for rung in _LADDER if rung * power >= steps), 100 * power))
 
 
 def fit(first: int, last: int, columns: int, *, follow_end: bool = False) -> Window:
@@ -126,7 +126,7 @@ def smoothed(series: SeriesView | None, window: Window, smoothing: float) -> Tra
 
 def average(values: Floats, smoothing: float) -> Floats:
     """Exponential average with bias correction over the finite values; the others stay as they are."""
-    out = values.copy()
+    out: Floats = values.copy()
     total = weight = 0.0
     for index in np.flatnonzero(np.isfinite(values)):
         total = smoothing * total + (1 - smoothing) * float(values[index])
@@ -141,7 +141,7 @@ def joined(values: Floats, broken: NDArray[np.bool_]) -> Floats:
     if len(at) < 2:
         return values
     inside = np.arange(at[0], at[-1] + 1)
-    out = values.copy()
+    out: Floats = values.copy()
     out[inside] = np.interp(inside, at, values[at])
     breaks = np.cumsum(broken & ~np.isfinite(values))
     left = np.maximum.accumulate(np.where(np.isfinite(values), np.arange(len(values)), -1))

@@ -27,9 +27,12 @@ _RETRY_S = 1.0
 
 
 class Keeper:
-    """The run file and what is not in it yet. ``notify`` is called with each sentence that a person should read."""
+    """The run file and what is not in it yet. ``notify`` is called with each sentence that a person should read.
 
-    def __init__(self, path: Path, notify: Callable[[str], None], *, memory_bytes: int = MEMORY_BYTES) -> None:
+    A ``path`` of ``None`` keeps the run in memory from the start.
+    """
+
+    def __init__(self, path: Path | None, notify: Callable[[str], None], *, memory_bytes: int = MEMORY_BYTES) -> None:
         self._notify = notify
         self._memory_bytes = memory_bytes
         self._waiting = Changes()

@@ -33,6 +33,9 @@ _MAX_SEQ = 1 << 62
 _MAX_ASK_BYTES = 1024 * 1024
 _MAX_COMMANDS = 256
 
+#: Between two acknowledgements: each costs the training process a little, and one stands for all before it.
+_ACK_S = 0.2
+
 _TICK_MS = 250
 _BUSY_MS = 10
 _SILENCE_S = 1.0
@@ -100,6 +103,7 @@ class Recorder:
         self._commands: dict[str, bytes] = {}
         self._early_notices: list[bytes] = []
         self._is_ack_due = False
+        self._next_ack_s = 0.0
         self._beat: wire.Heartbeat | None = None
         self.bad_frames = 0
         self._heard_s = self._beaten_s = time.monotonic()
@@ -217,8 +221,10 @@ class Recorder:
         if self._keeper is None:
             return
         self._keeper.commit()
-        if self._is_ack_due and self._keeper.is_clean:
+        now = time.monotonic()
+        if self._is_ack_due and self._keeper.is_clean and (now >= self._next_ack_s or self._told is not None):
             self._is_ack_due = False
+            self._next_ack_s = now + _ACK_S
             self._to_sender(wire.Committed(seq=self._keeper.last_seq))
 
     def _to_sender(self, message: wire.Message) -> None:

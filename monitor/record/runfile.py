@@ -9,7 +9,9 @@ a run of a million steps is read back as 4,000 blobs. A file that is being writt
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -36,6 +38,7 @@ CREATE TABLE notices (id INTEGER PRIMARY KEY, frame BLOB NOT NULL);
 #: Pages fetched at once; none is held longer than it takes to hand it on.
 _FETCH = 16
 _BUSY_S = 0.5
+_CLOSE_S = 5.0
 
 
 class RunFileError(Exception):
@@ -148,11 +151,24 @@ class RunFile:
         return True
 
     def close(self) -> None:
-        """Leave one plain file: nothing beside it, nothing waiting. Raises sqlite3.Error where that cannot be."""
+        """Leave one plain file: nothing beside it, nothing waiting. Raises sqlite3.Error where that cannot be.
+
+        A reader holds that up for as long as it reads, and SQLite's own waiting does not cover this case.
+        """
+        deadline = time.monotonic() + _CLOSE_S
         try:
+            while not self._is_plain() and time.monotonic() < deadline:
+                time.sleep(0.05)
             self._db.execute("PRAGMA journal_mode=DELETE")
         finally:
             self._db.close()
+
+    def _is_plain(self) -> bool:
+        try:
+            self._db.execute("PRAGMA journal_mode=DELETE")
+        except sqlite3.OperationalError:
+            return False
+        return True
 
 
 def open_file(path: Path) -> sqlite3.Connection:
@@ -173,7 +189,10 @@ def open_file(path: Path) -> sqlite3.Connection:
     # Where the folder cannot be written and no log is left, SQLite must be told that nobody else writes either.
     modes = ["mode=ro"] if path.with_name(path.name + "-wal").exists() else ["mode=ro", "immutable=1"]
     for mode in modes:
-        db = sqlite3.connect(f"{uri}?{mode}", uri=True, timeout=5.0, isolation_level=None)
+        # A reader's generator may be closed by another thread than the one that drew from it, never at once.
+        db = sqlite3.connect(
+            f"{uri}?{mode}", uri=True, timeout=_CLOSE_S, isolation_level=None, check_same_thread=False
+        )
         try:
             _check(db, path)
         except sqlite3.Error as error:
@@ -192,16 +211,30 @@ def read_run(path: Path, after_seq: int = 0) -> Iterator[wire.Message]:
     """Everything in the file as it was when the reading began: Hello, the batches after ``after_seq``, alerts,
     notices, and a Goodbye if the run is over.
 
-    A run whose training process and recorder are both gone without a goodbye is closed as ``vanished``. Raises
-    :class:`RunFileError`.
+    A run whose training process and recorder are both gone without a goodbye is closed as ``vanished``, in the
+    file as well if it can be written. Raises :class:`RunFileError`.
     """
     db = open_file(path)
     try:
         yield from _read(db, after_seq)
+        vanished = _vanished(db)
     except sqlite3.Error as error:
         raise RunFileError(f"{path} is damaged: {error}.") from error
     finally:
         db.close()
+    if vanished is not None:
+        _settle(path, vanished)
+        yield vanished
+
+
+def _settle(path: Path, goodbye: wire.Goodbye) -> None:
+    """Do for the file what its recorder would have done at the end."""
+    with contextlib.suppress(OSError, sqlite3.Error, RunFileError):
+        file = RunFile.create(path)
+        try:
+            file.write(Changes(meta={"goodbye": wire.encode(goodbye)}))
+        finally:
+            file.close()
 
 
 def _read(db: sqlite3.Connection, after_seq: int) -> Iterator[wire.Message]:
@@ -211,19 +244,20 @@ def _read(db: sqlite3.Connection, after_seq: int) -> Iterator[wire.Message]:
         yield message
     for batch, _ in _batches_after(db, after_seq):
         yield batch
-    is_over = False
     for frame in _others(db):
         if (message := wire.decode(frame)) is not None:
-            is_over = is_over or isinstance(message, wire.Goodbye)
             yield message
-    if not is_over and _is_abandoned(db):
-        step, time_s = _last_row(db)
-        yield wire.Goodbye(time_s=time_s, reason="vanished", step=step)
 
 
-def _is_abandoned(db: sqlite3.Connection) -> bool:
+def _vanished(db: sqlite3.Connection) -> wire.Goodbye | None:
+    """The goodbye that is missing, if nobody is left to write it."""
     processes = _meta(db, "processes")
-    return processes is not None and msgspec.json.decode(processes, type=registry.Processes).are_gone
+    if processes is None or _meta(db, "goodbye") is not None:
+        return None
+    if not msgspec.json.decode(processes, type=registry.Processes).are_gone:
+        return None
+    step, time_s = _last_row(db)
+    return wire.Goodbye(time_s=time_s, reason="vanished", step=step)
 
 
 # -------------------------------------------------------------------------------------------------- the statements

@@ -32,6 +32,7 @@ _Found = dict[str, list[float | None]]
 
 class Activations(Collector):
     name: ClassVar[str] = "activation statistics"
+    is_detail: ClassVar[bool] = True
 
     def __init__(self, subject: Subject) -> None:
         super().__init__(subject)
@@ -45,13 +46,12 @@ class Activations(Collector):
         self._latest: int | None = None
         self._is_compiled = is_compiled(subject.model)
 
-    def prepare(self, *, detailed: bool) -> None:
-        if detailed and not self._handles and not self._is_compiled:
-            for module in self.subject.model.modules():
-                if (body := self._body(module)) is not None:
-                    self._handles.append(module.register_forward_hook(Hook(body)))
-        elif not detailed:
-            self.close()
+    def prepare(self) -> None:
+        if self._handles or self._is_compiled:
+            return
+        for module in self.subject.model.modules():
+            if (body := self._body(module)) is not None:
+                self._handles.append(module.register_forward_hook(Hook(body)))
 
     def close(self) -> None:
         while self._handles:
@@ -59,7 +59,7 @@ class Activations(Collector):
         self._own, self._after, self._latest = {}, {}, None
 
     def collect(self, moment: Moment) -> None:
-        if moment.detailed and self._own:
+        if self._own:
             moment.readings.append(self._moments())
             units = [(index, units) for index, units in self._units.items() if units.is_enough]
             moment.readings.extend(units.reading(partial(self._spread, index)) for index, units in units)

@@ -12,7 +12,7 @@ Keys   grad/norm, grad/norm_applied, grad/norm/NAME for a further named optimize
 from __future__ import annotations
 
 import math
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 import torch
 from torch import Tensor
@@ -20,6 +20,8 @@ from torch.optim import Optimizer
 
 from probe.collectors.collector import Clip, Collector, Moment, Subject, by_layer
 from probe.host import Found, Number, Reading, number
+
+_N = TypeVar("_N", float, Tensor)
 
 
 class Gradients(Collector):
@@ -29,7 +31,7 @@ class Gradients(Collector):
         super().__init__(subject)
         self._layered = [p for layer in subject.layers for p in layer.parameters]
         self._before: tuple[Tensor, list[int]] | None = None
-        self._before_total: Tensor | None = None
+        self._before_total: Number | None = None
 
     def before_clip(self, *, detailed: bool, heavy: bool, by_norm: bool) -> None:
         if detailed:
@@ -54,9 +56,9 @@ class Gradients(Collector):
                 moment.scalars["grad/norm_applied"] = _together([_clipped(clip) for clip in clips])
         elif moment.heavy and (norm := total_norm(self.subject.main)) is not None:
             before = self._before_total
-            moment.scalars["grad/norm"] = number(norm if before is None else before)
+            moment.scalars["grad/norm"] = norm if before is None else before
             if before is not None:
-                moment.scalars["grad/norm_applied"] = number(norm)
+                moment.scalars["grad/norm_applied"] = norm
 
     def _per_layer(self) -> tuple[Tensor, list[int]] | None:
         gradients = [p.grad for p in self._layered if p.grad is not None]
@@ -66,28 +68,42 @@ class Gradients(Collector):
         return _unscaled(norms(gradients), self.subject.main), sizes
 
 
-def total_norm(optimizer: Optimizer) -> Tensor | None:
+def total_norm(optimizer: Optimizer) -> Number | None:
     """The norm over all gradients that an optimizer would use; ``None`` if there is none."""
     gradients = [p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
     if not gradients:
         return None
-    return _unscaled(torch.linalg.vector_norm(norms(gradients)), optimizer)
+    found = _each(gradients)
+    if all(norm.device.type == "cpu" for norm in found):
+        values = [norm.item() for norm in found]
+        return _unscaled(math.sqrt(sum(value * value for value in values)), optimizer)
+    return _unscaled(torch.linalg.vector_norm(_stacked(found)), optimizer)
 
 
 def norms(tensors: list[Tensor]) -> Tensor:
     """The 2-norm of each, as one vector on the device of the first."""
+    return _stacked(_each(tensors))
+
+
+def _each(tensors: list[Tensor]) -> list[Tensor]:
     dense = [t.detach() if t.layout is torch.strided else t.detach().coalesce().values() for t in tensors]
     if any(t.dtype in (torch.float16, torch.bfloat16) for t in dense):
         dense = [t.float() for t in dense]  # a sum of squares leaves float16's range at 65504
-    found = list(torch._foreach_norm(dense))
+    return list(torch._foreach_norm(dense))
+
+
+def _stacked(found: list[Tensor]) -> Tensor:
     device = found[0].device
     return torch.stack([norm if norm.device == device else norm.to(device, non_blocking=True) for norm in found])
 
 
-def _unscaled(norm: Tensor, optimizer: Optimizer) -> Tensor:
+def _unscaled(norm: _N, optimizer: Optimizer) -> _N:
     """A fused optimizer under GradScaler divides inside its kernel: its gradients still carry the scale."""
     scale: Any = getattr(optimizer, "grad_scale", None)
-    return norm if scale is None else norm / scale
+    if scale is None:
+        return norm
+    unscaled: _N = norm / (scale.item() if isinstance(norm, float) else scale)
+    return unscaled
 
 
 def _together(parts: list[Number]) -> Number:

@@ -12,6 +12,7 @@ Keys   memory/rss_bytes, memory/allocated_bytes
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 from typing import ClassVar
 
@@ -24,18 +25,18 @@ _STATM = Path("/proc/self/statm")
 
 class Memory(Collector):
     name: ClassVar[str] = "memory"
+    is_detail: ClassVar[bool] = True
 
     def __init__(self, subject: Subject) -> None:
         super().__init__(subject)
-        self._page_bytes = os.sysconf("SC_PAGE_SIZE") if _STATM.exists() else 0
+        self._page_bytes = os.sysconf("SC_PAGE_SIZE")
         devices = {p.device for layer in subject.layers for p in layer.parameters}
         self._cuda = sorted((d for d in devices if d.type == "cuda"), key=str)
 
     def collect(self, moment: Moment) -> None:
-        if not moment.detailed:
-            return
-        if self._page_bytes:
-            resident_pages = int(_STATM.read_bytes().split()[1])
+        if sys.platform == "linux":
+            with _STATM.open("rb", buffering=0) as statm:
+                resident_pages = int(statm.read().split()[1])
             moment.scalars["memory/rss_bytes"] = float(resident_pages * self._page_bytes)
         if self._cuda:
             allocated = sum(torch.cuda.memory_allocated(device) for device in self._cuda)

@@ -24,6 +24,7 @@ from probe.host import Found, Reading
 
 class Weights(Collector):
     name: ClassVar[str] = "weight statistics"
+    is_detail: ClassVar[bool] = True
 
     def __init__(self, subject: Subject) -> None:
         super().__init__(subject)
@@ -31,12 +32,10 @@ class Weights(Collector):
         self._sizes = [len(layer.parameters) for layer in subject.layers]
         self._before: list[Tensor] | None = None
 
-    def before_step(self, *, detailed: bool) -> None:
-        self._before = [sample(p).clone() for p in self._parameters] if detailed else None
+    def before_step(self) -> None:
+        self._before = [sample(p).clone() for p in self._parameters]
 
     def collect(self, moment: Moment) -> None:
-        if not moment.detailed or not self._parameters:
-            return
         tensors = [norms(self._parameters)]
         if (before := self._before) is not None:
             change = torch._foreach_sub([sample(p) for p in self._parameters], before)

@@ -14,7 +14,10 @@ from toy_run import only, points, until
 
 from monitor.record import registry
 from monitor.record.runfile import read_run
-from probe import wire
+from probe import runtime, wire
+
+#: A registry entry of a run that could not be registered.
+NOWHERE = {"run_id": "", "name": "", "host": "", "pid": 0, "recorder_pid": 0, "started_s": 0.0, "file": ""}
 
 
 def test_a_recorder_killed_in_the_middle_is_replaced_and_nothing_is_lost(toy_run):
@@ -30,6 +33,7 @@ def test_a_recorder_killed_in_the_middle_is_replaced_and_nothing_is_lost(toy_run
     steps, values = points(messages, "grad/norm")
 
     assert second.file == first.file
+    assert [a.raised_step for a in messages if isinstance(a, wire.Alert) and a.rule == "non-finite"] == [50]
     np.testing.assert_array_equal(steps, np.arange(1, 1501))
     np.testing.assert_array_equal(values, [toy_trainer.value("grad/norm", step) for step in range(1, 1501)])
     assert only(messages, wire.Goodbye).reason == "finished"
@@ -67,18 +71,25 @@ def test_a_run_that_went_down_with_its_recorder_is_closed_by_the_reader(toy_run)
 
     assert only(messages, wire.Goodbye).reason == "vanished"
     assert only(messages, wire.Goodbye).step == steps[-1] == len(steps)
+    assert [path.suffix for path in (toy_run.home / "runs").iterdir()] == [".bedside"]
+    assert [wire.encode(message) for message in read_run(toy_run.file())] == [wire.encode(m) for m in messages]
     assert registry.live_runs() == []
     assert not Path(live.ask.removeprefix("ipc://")).exists()
 
 
-def test_a_home_that_cannot_be_written_costs_one_warning(toy_run, tmp_path):
+def test_a_home_that_cannot_be_written_costs_one_warning_and_the_run_is_served(toy_run, monitor_of, tmp_path):
     blocked = tmp_path / "a file"
     blocked.write_text("not a folder")
     process = toy_run.train(300, "wait", BEDSIDE_HOME=str(blocked / "home"))
     assert process.stdout.readline() == "trained\n"
 
     warning = process.stderr.readline()
+    address = f"ipc://{runtime.socket_folder() / toy_run.run_id}"
+    served = monitor_of(registry.LiveRun(**NOWHERE, live=f"{address}.live", ask=f"{address}.ask")).history()[1]
     process.kill()
+
+    assert points(served, "lr/0")[0].tolist() == list(range(1, 301))
+    assert only(served, wire.Notice).text in warning
 
     assert warning.startswith(f"probe WARNING This run is not on disk: {blocked}/home/runs/")
     assert "(Not a directory)" in warning
@@ -169,7 +180,7 @@ def test_a_recorder_that_cannot_start_costs_one_warning(toy_run):
 
     line = process.stderr.readline()
 
-    assert line.startswith("probe WARNING Bedside cannot record this run: its recorder does not start (")
+    assert line.startswith("probe WARNING Bedside cannot record this run: its recorder does not run (")
     assert "No module named 'msgspec'" in line
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import toy_trainer
-from toy_run import only, points
+from toy_run import only, points, until
 
 from monitor.record import registry
 from monitor.record.runfile import read_run
@@ -88,6 +88,19 @@ def test_a_command_to_a_run_that_takes_none_is_refused(toy_run, monitor_of):
     monitor.ask_socket.send(wire.encode(command))
 
     assert monitor.answer() == wire.Ack(id="c1", ok=False, text="this run takes no commands")
+
+
+def test_an_alert_is_raised_with_nobody_watching_and_told_to_those_who_come(toy_run, monitor_of):
+    process = toy_run.train(60, "wait")
+    assert process.stdout.readline() == "trained\n"
+    monitor = monitor_of(toy_run.wait_live())
+
+    def alerts() -> list[wire.Alert]:
+        return [message for message in monitor.history()[1] if isinstance(message, wire.Alert)]
+
+    (alert,) = [alert for alert in until(alerts) if alert.rule == "non-finite"]
+
+    assert (alert.severity, alert.first_step) == (wire.Severity.CRITICAL, 50)
 
 
 def test_the_hello_comes_back_as_it_was_sent(toy_run):

@@ -1,4 +1,5 @@
 import sqlite3
+import threading
 
 import numpy as np
 import pytest
@@ -93,6 +94,19 @@ def test_a_closed_file_is_one_plain_file(path):
 
     assert [p.name for p in path.parent.iterdir()] == [path.name]
     assert steps_in(path) == list(range(1, 641))
+
+
+def test_a_file_that_is_closed_while_it_is_read_becomes_plain_all_the_same(path):
+    file = RunFile.create(path)
+    write(file, 1, 40)
+    reading = read_run(path)
+    next(reading)
+    closing = threading.Thread(target=reading.close)
+    closing.start()
+    file.close()
+    closing.join()
+
+    assert [p.name for p in path.parent.iterdir()] == [path.name]
 
 
 def test_a_reader_sees_a_file_as_it_was_when_it_began(path):

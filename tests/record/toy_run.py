@@ -17,7 +17,7 @@ import zmq
 from monitor import rows
 from monitor.record import registry
 from monitor.record.runfile import RunFileError, read_run
-from probe import wire
+from probe import runtime, wire
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
@@ -86,6 +86,8 @@ class ToyRun:
         for pid in self.recorders:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
+        for socket in runtime.socket_folder().glob(f"{self.run_id}.*"):
+            socket.unlink()
 
 
 class Monitor:

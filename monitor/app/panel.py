@@ -1,0 +1,192 @@
+"""What all panels share: one widget that draws frame, title and body into one grid of cells, and repaints the
+cells that changed.
+
+The frame is drawn here and not by CSS because setting ``border_title`` repaints a whole widget.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from typing import Any, ClassVar
+
+from textual import events
+from textual.geometry import Region
+from textual.message import Message
+from textual.strip import Strip
+from textual.widget import Widget
+
+from monitor.app.canvas import Area, Canvas, Span, clip, spans_len
+from monitor.app.scene import Scene
+
+
+class Panel(Widget):
+    """One part of the screen. A subclass draws itself from a scene; it asks nobody for anything."""
+
+    ALLOW_SELECT = False
+    TITLE: ClassVar[str] = ""
+
+    #: What ``?`` says about the panel while it has the focus.
+    HELP: ClassVar[str] = ""
+
+    class Chosen(Message):
+        """The panel was clicked, or its list was scrolled with the wheel."""
+
+        def __init__(self, panel: Panel, by: int = 0) -> None:
+            super().__init__()
+            self.panel = panel
+            self.by = by
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.scene: Scene | None = None
+        self._grid: Canvas | None = None
+        self._theme = ""
+
+    def draw(self, canvas: Canvas, scene: Scene) -> None:
+        raise NotImplementedError
+
+    def show(self, scene: Scene) -> None:
+        """Draw this scene and repaint what it changes."""
+        self.scene = scene
+        if self.display and self.size:
+            self._draw(*self.size)
+
+    def place(self, area: Area | None) -> None:
+        """Move to an area of the screen, or out of sight."""
+        self.display = area is not None
+        if area is not None:
+            self.styles.offset = (area.x, area.y)
+            self.styles.width = area.width
+            self.styles.height = area.height
+
+    def _draw(self, width: int, height: int) -> None:
+        scene = self.scene
+        if scene is None or width < 1 or height < 1:
+            return
+        canvas = Canvas(width, height, scene.palette.pen("text"))
+        self.draw(canvas, scene)
+        before = self._grid
+        theme = f"{scene.palette.name}{scene.palette.ascii}"
+        if before is not None and ((before.width, before.height) != (width, height) or theme != self._theme):
+            before = None
+        self._grid, self._theme = canvas, theme
+        runs = canvas.changed(before)
+        if runs:
+            self.refresh(*[Region(run.x, run.y, run.width, 1) for run in runs])
+
+    def on_resize(self, event: events.Resize) -> None:
+        self._draw(*event.size)
+
+    def render_line(self, y: int) -> Strip:
+        grid, scene = self._grid, self.scene
+        if scene is None or grid is None or y >= grid.height:
+            return Strip.blank(self.size.width, scene.palette.background() if scene else self.rich_style)
+        return grid.strip(y, scene.palette)
+
+    def on_click(self, event: events.Click) -> None:
+        event.stop()
+        self.post_message(self.Chosen(self))
+
+    def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
+        event.stop()
+        self.post_message(self.Chosen(self, by=1))
+
+    def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
+        event.stop()
+        self.post_message(self.Chosen(self, by=-1))
+
+    # ---------------------------------------------------------------------------------- what subclasses draw with
+
+    def frame(
+        self,
+        canvas: Canvas,
+        scene: Scene,
+        *,
+        left: Sequence[Span] = (),
+        right: Sequence[Span] = (),
+        bottom: Sequence[Span] = (),
+        urgent: bool = False,
+    ) -> None:
+        """The rounded frame, with the title and ``left`` in its top line, ``right`` at its end, ``bottom`` below.
+
+        What does not fit is left out, the right-hand part first.
+        """
+        palette = scene.palette
+        focused = scene.view.focus == self.id
+        pen = palette.pen("crit" if urgent and focused else "crit_low" if urgent else "train" if focused else "frame")
+        width, last = canvas.width, canvas.height - 1
+        for y, (start, end) in ((0, "╭╮"), (last, "╰╯")):
+            canvas.put(0, y, start + "─" * (width - 2) + end, pen)
+        for y in range(1, last):
+            canvas.put(0, y, "│", pen)
+            canvas.put(width - 1, y, "│", pen)
+        title = clip(self.TITLE, width - 6)
+        x = canvas.put(2, 0, f" {title} ", palette.pen("hi" if focused else "text", bold=True))
+        if left and x + spans_len(left) + 2 <= width:
+            x = canvas.write(x, 0, [*left, (" ", pen)])
+        if right and x + spans_len(right) + 5 <= width:
+            canvas.put_right(width - 2, 0, [(" ", pen), *right, (" ", pen)])
+        if bottom and spans_len(bottom) + 6 <= width and last > 0:
+            canvas.put_right(width - 2, last, [(" ", pen), *bottom, (" ", pen)])
+
+    def hint(self, canvas: Canvas, scene: Scene, what: str, how: str) -> None:
+        """What a panel says while it has no data: what is missing, and what would bring it."""
+        room = canvas.width - 4
+        lines = wrap(how, room)[: max(canvas.height - 3, 0)]
+        y = max((canvas.height - len(lines) - 1) // 2, 1)
+        canvas.put(2, y, clip(what, room), scene.palette.pen("text"))
+        for number, text in enumerate(lines):
+            canvas.put(2, y + 1 + number, text, scene.palette.pen("dim"))
+
+
+class ListPanel(Panel):
+    """A panel with a cursor on one of its items. The cursor stays with the item when the order changes."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.items: Sequence[Hashable] = ()
+        self.cursor: Hashable | None = None
+        self.top = 0
+
+    @property
+    def index(self) -> int:
+        """Where the cursor is; the first item while nobody has moved it, or when its item is gone."""
+        if self.cursor is not None and self.cursor in self.items:
+            return self.items.index(self.cursor)
+        return 0
+
+    def move(self, by: int) -> None:
+        """Move the cursor down by so many items; it stops at either end."""
+        if self.items:
+            self.cursor = self.items[min(max(self.index + by, 0), len(self.items) - 1)]
+
+    def release(self) -> None:
+        """Back to the first item, and to following it."""
+        self.cursor = None
+        self.top = 0
+
+    def window_of(self, rows: int) -> range:
+        """The items that are visible in ``rows`` lines of one item each; scrolls so that the cursor is one."""
+        index, n = self.index, len(self.items)
+        self.top = min(max(self.top, index - rows + 1), index)
+        self.top = max(min(self.top, n - rows), 0)
+        return range(self.top, min(self.top + max(rows, 0), n))
+
+
+def wrap(text: str, width: int) -> list[str]:
+    """The text in lines of at most ``width`` cells, broken at spaces, and inside a word only if it must be."""
+    lines: list[str] = []
+    current = ""
+    for word in text.split():
+        joined = f"{current} {word}" if current else word
+        if spans_len([(joined, 0)]) <= width:
+            current = joined
+            continue
+        if current:
+            lines.append(current)
+        while spans_len([(word, 0)]) > width > 1:
+            piece = clip(word, width)[:-1]
+            lines.append(piece)
+            word = word[len(piece) :]  # noqa: PLW2901  the rest of a word that is longer than a line
+        current = word
+    return [*lines, current] if current else lines

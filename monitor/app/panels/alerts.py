@@ -1,0 +1,163 @@
+"""What is wrong, the worst and newest first: the selected alert is opened into what was seen and what to do."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from monitor.app import format as fmt
+from monitor.app.canvas import Canvas, Span, clip, spans_len
+from monitor.app.glyphs import SEVERITY
+from monitor.app.palette import Ink
+from monitor.app.panel import ListPanel, Panel, wrap
+from monitor.app.panels.loss import SEVERITY_INK
+from monitor.app.scene import Scene
+from monitor.model import Alert, Severity, Snapshot
+
+Line = list[Span]
+
+#: Cells before the text under a title.
+_INDENT = 4
+
+
+def in_order(snapshot: Snapshot) -> list[Alert]:
+    """Open alerts first, unacknowledged before acknowledged, then by severity, then the newest; muted ones last."""
+    return sorted(
+        snapshot.alerts,
+        key=lambda a: (a.muted, not a.is_open, a.acknowledged, -a.severity, -a.raised_step, -a.id),
+    )
+
+
+def selected_alert(panel: Panel, snapshot: Snapshot) -> Alert | None:
+    """The alert under the panel's cursor: the first one while nobody has moved it."""
+    alerts, cursor = in_order(snapshot), getattr(panel, "cursor", None)
+    return next((alert for alert in alerts if alert.id == cursor), alerts[0] if alerts else None)
+
+
+class AlertsPanel(ListPanel):
+    TITLE = "alerts"
+    HELP = (
+        "The worst and newest first. The selected one is opened: what was seen, with its numbers and the step where "
+        "it began, then → what to do. ⏎ takes the charts there, esc back. ✗ critical and ▲ warning are alarms; "
+        "● notice and ○ info never ring. A resolved alert is dim."
+    )
+
+    def draw(self, canvas: Canvas, scene: Scene) -> None:
+        snapshot, palette = scene.snapshot, scene.palette
+        alerts = in_order(snapshot)
+        self.items = [alert.id for alert in alerts]
+        keys: Line = [("⏎", palette.pen("train", bold=True)), (" to its step", palette.pen("dim"))] if alerts else []
+        self.frame(canvas, scene, right=_counts(scene, alerts), bottom=keys, urgent=scene.has_critical)
+        rows = canvas.height - 2
+        y = self._list(canvas, scene, alerts, rows) if alerts else self._calm(canvas, scene)
+        self._notices(canvas, scene, y)
+
+    def _list(self, canvas: Canvas, scene: Scene, alerts: list[Alert], rows: int) -> int:
+        """Draw from the first visible alert on; returns the row after the last line."""
+        blocks = [self._block(scene, alert, canvas.width - 2, i == self.index) for i, alert in enumerate(alerts)]
+        self.top = min(max(self.top, 0), self.index)
+        while self.top < self.index and sum(len(b) for b in blocks[self.top : self.index + 1]) > rows:
+            self.top += 1
+        y = 1
+        for i in range(self.top, len(blocks)):
+            for line in blocks[i]:
+                if y > rows:
+                    return y
+                if i == self.index:
+                    canvas.put(1, y, " " * (canvas.width - 2), scene.palette.pen("text", on="selected"))
+                canvas.write(1, y, line)
+                y += 1
+        return y
+
+    def _block(self, scene: Scene, alert: Alert, width: int, selected: bool) -> list[Line]:
+        """The lines of one alert: a title, and under it what and what to do."""
+        palette, on = scene.palette, "selected" if selected else "bg"
+        live = alert.is_open and not (alert.acknowledged or alert.muted)
+        ink: Ink = SEVERITY_INK[alert.severity] if live else "dim"
+        surface: Ink = "selected" if selected else "bg"
+        bar: Span = ("▎" if selected else " ", palette.pen(ink, bold=True, on=surface))
+        note = _note(scene, alert)
+        title = clip(fmt.words(alert.rule) + _where(alert), width - 6 - len(note))
+        pad = " " * max(width - 4 - spans_len([(title, 0)]) - len(note) - 1, 1)
+        lines: list[Line] = [
+            [
+                bar,
+                (f" {SEVERITY[alert.severity]} ", palette.pen(ink, bold=True, on=surface)),
+                (title, palette.pen("hi" if live else "dim", bold=live, on=surface)),
+                (pad + note, palette.pen("dim", on=surface)),
+            ]
+        ]
+        room = width - _INDENT - 1
+        text, dim = palette.pen("text" if live else "dim", on=surface), palette.pen("dim", on=surface)
+        arrow = palette.pen("ok" if live else "dim", bold=True, on=surface)
+        if on == "bg":
+            if live:
+                action = clip(alert.action, room - 2)
+                lines.append([bar, ("   → ", palette.pen("ok_low")), (action, dim)])
+            return lines
+        lines += [[bar, ("   " + line, text)] for line in wrap(alert.summary, room)]
+        lines += [[bar, ("   " + line, dim)] for line in wrap(_details(alert), room)]
+        for number, line in enumerate(wrap(alert.action, room - 2)):
+            lines.append([bar, ("   → " if not number else "     ", arrow), (line, text)])
+        return lines
+
+    def _calm(self, canvas: Canvas, scene: Scene) -> int:
+        palette, snapshot = scene.palette, scene.snapshot
+        if not snapshot.step:
+            canvas.put(2, 1, "nothing judged yet", palette.pen("text"))
+            canvas.put(2, 2, clip("every step is judged as it is recorded", canvas.width - 4), palette.pen("dim"))
+        else:
+            x = canvas.put(2, 1, "✓ ", palette.pen("ok", bold=True))
+            canvas.put(x, 1, clip("no alerts", canvas.width - 6), palette.pen("text"))
+            text = f"nothing found in {fmt.count(snapshot.step)} steps"
+            canvas.put(4, 2, clip(text, canvas.width - 6), palette.pen("dim"))
+        return 4
+
+    def _notices(self, canvas: Canvas, scene: Scene, y: int) -> None:
+        """What the probe or the recorder said, the newest first, in the room that is left."""
+        for notice in reversed(scene.snapshot.notices):
+            for number, line in enumerate(wrap(notice, canvas.width - 7)):
+                if y > canvas.height - 2:
+                    return
+                canvas.put(3, y, "○ " if not number else "  ", scene.palette.pen("info"))
+                canvas.put(5, y, line, scene.palette.pen("dim"))
+                y += 1
+
+
+def _counts(scene: Scene, alerts: list[Alert]) -> Line:
+    counts = Counter(alert.severity for alert in alerts if alert.is_open and not alert.muted)
+    spans: Line = []
+    for severity in sorted(Severity, reverse=True):
+        if counts[severity]:
+            gap = "  " if spans else ""
+            pen = scene.palette.pen(SEVERITY_INK[severity], bold=True)
+            spans.append((f"{gap}{SEVERITY[severity]} {counts[severity]}", pen))
+    return spans
+
+
+def _where(alert: Alert) -> str:
+    if not alert.where:
+        return ""
+    more = f" +{len(alert.where) - 1}" if len(alert.where) > 1 else ""
+    return f" {alert.where[0]}{more}"
+
+
+def _note(scene: Scene, alert: Alert) -> str:
+    """What stands at the end of the title: that it is over, or seen; how often; how long ago."""
+    times = f"×{alert.count} " if alert.count > 1 else ""
+    if not alert.is_open:
+        return f"{times}resolved"
+    if alert.muted or alert.acknowledged:
+        return f"{times}{'muted' if alert.muted else 'seen'}"
+    return times + (fmt.ago(scene.alert_age_s(alert)) if alert.time_s else "")
+
+
+def _details(alert: Alert) -> str:
+    """Where it began, until when it lasted, and the symptoms folded under it."""
+    parts = []
+    if alert.first_step is not None:
+        parts.append(f"since step {fmt.count(alert.first_step)}")
+    if alert.resolved_step is not None:
+        parts.append(f"until {fmt.count(alert.resolved_step)}")
+    if alert.symptoms:
+        parts.append("with " + ", ".join(fmt.words(rule) for rule in alert.symptoms))
+    return ", ".join(parts)

@@ -1,0 +1,42 @@
+"""The last line: the keys that do something now."""
+
+from __future__ import annotations
+
+from monitor.app.canvas import Canvas
+from monitor.app.panel import Panel
+from monitor.app.scene import Scene
+
+_LISTS = ("alerts", "vitals", "layers", "classes", "runs")
+
+
+class KeysPanel(Panel):
+    TITLE = "keys"
+
+    def draw(self, canvas: Canvas, scene: Scene) -> None:
+        palette = scene.palette
+        key, word = palette.pen("train", bold=True), palette.pen("dim")
+        quit_at = canvas.put_right(canvas.width - 1, 0, [("q", key), (" quit", word)])
+        x = 1
+        for sign, text in _keys(scene):
+            end = x + len(sign) + 1 + len(text)
+            if end + 2 > quit_at:
+                break
+            x = canvas.write(x, 0, [(sign, key), (f" {text}", word)]) + 2
+
+
+def _keys(scene: Scene) -> list[tuple[str, str]]:
+    """The most useful first: what does not fit is left out from the end."""
+    view, snapshot = scene.view, scene.snapshot
+    keys = [("?", "help")]
+    if view.held:
+        keys.append(("esc", "back to live"))
+    if view.focus in _LISTS:
+        keys.append(("j/k", "select"))
+    if snapshot.alerts:
+        keys.append(("⏎", "to alert"))
+    keys += [("l", "log"), ("s", "smooth"), ("[ ]", "range")]
+    keys.append(("z", "unzoom" if view.zoomed else "zoom"))
+    keys += [("⇥", "focus"), ("t", "theme")]
+    if view.range != "all":
+        keys.append(("f", "whole run"))
+    return keys

@@ -1,0 +1,49 @@
+"""The runs of this machine, the one that is shown tinted."""
+
+from __future__ import annotations
+
+import math
+
+from monitor.app import format as fmt
+from monitor.app.canvas import Canvas, clip
+from monitor.app.glyphs import STATE
+from monitor.app.palette import Ink
+from monitor.app.panel import ListPanel
+from monitor.app.scene import Scene
+from monitor.model import RunRow
+
+
+class RunsPanel(ListPanel):
+    TITLE = "runs"
+    HELP = (
+        "The runs that are recorded on this machine: state, name, newest step, newest loss. ▲ after a name counts "
+        "its open alarms. Open another one with: bedside watch NAME."
+    )
+
+    def draw(self, canvas: Canvas, scene: Scene) -> None:
+        palette, runs = scene.palette, scene.snapshot.runs
+        live = sum(not run.state.is_over for run in runs)
+        self.items = [run.run_id for run in runs]
+        right = [(f"{live} live", palette.pen("ok")), (f" · {len(runs)}", palette.pen("dim"))] if runs else []
+        self.frame(canvas, scene, right=right)
+        if not runs:
+            self.hint(canvas, scene, "no list of runs", "it is shown when a run of this machine is watched")
+            return
+        for y, item in enumerate(self.window_of(canvas.height - 2), start=1):
+            cursor = self.cursor is not None and item == self.index and scene.view.focus == self.id
+            self._row(canvas, scene, y, runs[item], "selected" if runs[item].current or cursor else "bg")
+
+    def _row(self, canvas: Canvas, scene: Scene, y: int, run: RunRow, on: Ink) -> None:
+        palette, width = scene.palette, canvas.width
+        glyph, _, ink = STATE[run.state]
+        canvas.put(1, y, " " * (width - 2), palette.pen("text", on=on))
+        canvas.put(2, y, glyph, palette.pen(ink, bold=True, on=on))
+        bad = run.loss is not None and not math.isfinite(run.loss)
+        loss = palette.pen("crit" if bad else "hi", bold=bad, on=on)
+        canvas.put_right(width - 2, y, [(fmt.real(run.loss, 4), loss)])
+        step_end = width - 9
+        canvas.put_right(step_end, y, [(fmt.short(run.step), palette.pen("dim", on=on))])
+        room = step_end - 6 - 4
+        alarms = f" ▲{run.alarms}" if run.alarms else ""
+        x = canvas.put(4, y, clip(run.name, room - len(alarms)), palette.pen("hi", bold=run.current, on=on))
+        canvas.put(x, y, alarms, palette.pen("warn", bold=True, on=on))

@@ -1,0 +1,51 @@
+"""The panels and where they stand."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from textual.geometry import Size
+
+from monitor.app import layout
+from monitor.app.panel import ListPanel, Panel
+from monitor.app.panels import EDGES, PANELS
+from monitor.app.panels.banner import is_wanted
+from monitor.app.scene import Scene, View
+from monitor.model import Snapshot
+
+
+class Stage:
+    """Every panel once, each with a place on the screen or out of sight."""
+
+    def __init__(self) -> None:
+        self.panels: dict[str, Panel] = {name: kind(id=name) for name, kind in {**EDGES, **PANELS}.items()}
+        self.places: layout.Places = {}
+        self.size = Size(0, 0)
+
+    def arrange(self, size: Size, view: View, snapshot: Snapshot) -> None:
+        """Give every panel its place for this size; only those that move are touched."""
+        self.size = size
+
+        def places(*, banner: bool) -> layout.Places:
+            return layout.place(size.width, size.height, focus=view.focus, zoomed=view.zoomed, banner=banner)
+
+        wanted = places(banner=False)
+        if is_wanted(snapshot, alerts_visible="alerts" in wanted):
+            wanted = places(banner=True)
+        for name, panel in self.panels.items():
+            if wanted.get(name) != self.places.get(name):
+                panel.place(wanted.get(name))
+        self.places = wanted
+
+    def show(self, scene: Scene, names: Iterable[str]) -> None:
+        """Let those of the panels that are in sight draw the scene."""
+        for name in names:
+            if name in self.places:
+                self.panels[name].show(scene)
+
+    def in_sight(self) -> list[str]:
+        """The panels that can have the focus and are shown, in the order of tab."""
+        return [name for name in PANELS if name in self.places]
+
+    def lists(self) -> Iterator[ListPanel]:
+        return (panel for panel in self.panels.values() if isinstance(panel, ListPanel))

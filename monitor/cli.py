@@ -1,0 +1,167 @@
+"""The ``bedside`` command: what can be said, and who does it. Everything heavy is imported by who needs it."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import os
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from typing import NoReturn
+
+from probe.version import __version__
+
+SICK, USAGE, INTERRUPTED = 1, 2, 128 + signal.SIGINT
+
+
+class Parser(argparse.ArgumentParser):
+    """Says in one line what is wrong and what comes nearest, and exits with 2."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(USAGE, f"{self.prog}: {nearest(message)} ('{self.prog} --help' lists what there is)\n")
+
+
+def nearest(message: str) -> str:
+    """argparse's message about an unknown choice, with the nearest one instead of all of them."""
+    head, separator, tail = message.partition("(choose from ")
+    if not separator:
+        return message
+    choices = [choice.strip().strip("'") for choice in tail.rstrip(")").split(",")]
+    given = head.partition("invalid choice:")[2].strip().strip("'")
+    close = difflib.get_close_matches(given, choices, 1)
+    hint = f"did you mean {close[0]!r}?" if close else f"there is {', '.join(choices)}"
+    return f"unknown {head.partition(':')[0].removeprefix('argument ').strip()} {given!r}; {hint}"
+
+
+def parser() -> argparse.ArgumentParser:
+    """The whole command line."""
+    top = Parser(
+        prog="bedside",
+        description="A bedside monitor for training runs. Without a command: watch the newest run of this machine.",
+        allow_abbrev=False,
+    )
+    top.add_argument("--version", action="version", version=f"bedside {__version__}")
+    commands = top.add_subparsers(dest="command", metavar="COMMAND", parser_class=Parser)
+    for name, add, text in COMMANDS:
+        sub = commands.add_parser(name, help=text, description=text[:1].upper() + text[1:] + ".", allow_abbrev=False)
+        sub.set_defaults(run=add(sub))
+    return top
+
+
+Run = Callable[[argparse.Namespace], int]
+
+
+def _watch(sub: argparse.ArgumentParser) -> Run:
+    sub.add_argument("target", nargs="?", metavar="RUN", help="a run's name or id, or a run file; else the newest")
+    sub.add_argument("--fps", type=float, default=4.0, metavar="N", help="frames a second (default 4)")
+    sub.add_argument("--ascii", action="store_true", help="draw without braille and other signs beyond ASCII")
+
+    def run(args: argparse.Namespace) -> int:
+        from monitor import watching
+
+        return watching.watch(args.target, fps=args.fps, ascii_only=args.ascii)
+
+    return run
+
+
+def _tail(sub: argparse.ArgumentParser) -> Run:
+    sub.add_argument("target", nargs="?", metavar="RUN", help="a run's name or id, or a run file; else the newest")
+    sub.add_argument("--until-alert", action="store_true", help="end with status 1 at the first alarm")
+
+    def run(args: argparse.Namespace) -> int:
+        from monitor import watching
+
+        return watching.tail(args.target, until_alert=args.until_alert)
+
+    return run
+
+
+def _diagnose(sub: argparse.ArgumentParser) -> Run:
+    sub.add_argument("files", nargs="+", metavar="FILE", help="a run file, or a log of somebody else's")
+    sub.add_argument("--json", action="store_true", help="print one JSON object")
+    sub.add_argument("--map", action="append", default=[], metavar="OURS=THEIRS", help="name a column: loss=train/ce")
+
+    def run(args: argparse.Namespace) -> int:
+        from monitor import diagnose
+
+        return diagnose.main(args.files, as_json=args.json, columns=args.map)
+
+    return run
+
+
+def _runs(sub: argparse.ArgumentParser) -> Run:
+    sub.add_argument("--json", action="store_true", help="print one JSON array")
+
+    def run(args: argparse.Namespace) -> int:
+        from monitor import listing
+
+        return listing.runs(as_json=args.json)
+
+    return run
+
+
+def _rules(sub: argparse.ArgumentParser) -> Run:
+    sub.add_argument("name", nargs="?", metavar="NAME", help="print this rule's definition")
+
+    def run(args: argparse.Namespace) -> int:
+        from monitor import listing
+
+        return listing.rules(args.name)
+
+    return run
+
+
+def _doctor(_sub: argparse.ArgumentParser) -> Run:
+    def run(_args: argparse.Namespace) -> int:
+        from monitor import doctor
+
+        return doctor.main()
+
+    return run
+
+
+def _demo(sub: argparse.ArgumentParser) -> Run:
+    from monitor import demo
+
+    demo.add_arguments(sub)
+
+    def run(args: argparse.Namespace) -> int:
+        from monitor import watching
+
+        return demo.run(args, find=watching.run_of_process, watch=watching.watch, tail=watching.tail)
+
+    return run
+
+
+COMMANDS: tuple[tuple[str, Callable[[argparse.ArgumentParser], Run], str], ...] = (
+    ("watch", _watch, "watch a run on the live screen, also one that is over"),
+    ("tail", _tail, "print a run's events, a line each"),
+    ("diagnose", _diagnose, "run the alert rules over a finished run or somebody else's log"),
+    ("runs", _runs, "list the runs of this machine"),
+    ("rules", _rules, "list the alert rules, or print the definition of one"),
+    ("doctor", _doctor, "say what is wrong with this set-up, if anything"),
+    ("demo", _demo, "watch a real training on real data; --fault makes it sick"),
+)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; returns the exit status. Errors of the user are one line, never a traceback."""
+    args = parser().parse_args(arguments)
+    run: Run = getattr(args, "run", None) or (lambda _: _watch_newest())
+    try:
+        status = run(args)
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read us has what he wanted; Python would complain once more when it closes standard output.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    return status
+
+
+def _watch_newest() -> int:
+    from monitor import watching
+
+    return watching.watch(None)

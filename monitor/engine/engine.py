@@ -1,0 +1,197 @@
+"""The engine: walks through a run in the order of its steps, asks the rules, keeps the alerts.
+
+What it says does not depend on how the run was cut into batches, so that a replay says what the live engine said:
+rules look on a fixed grid of training losses and at each evaluation, set of layer statistics and set of class
+counts; what belongs to one step is seen in one order; and a window ends at the step it is looked at from.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from typing import Final, NamedTuple
+
+import numpy as np
+
+from monitor import rows
+from monitor.engine.context import RunState
+from monitor.engine.lifecycle import Incidents, Watch
+from monitor.model import Alert, Floats, Goodbye, Hello, Steps
+from monitor.rules import RULES, STAY_LEVEL, Clock, Rule, RunContext
+from probe.wire import Batch, ClassCounts, Fact, LayerStats, Mark
+
+logger = logging.getLogger(__name__)
+
+#: Training losses between two looks; what a rule says in ``every`` is a multiple of it.
+GRID: Final = 8
+
+#: The order of what belongs to one step: what holds from here on, then the step, then what was measured after it.
+_MARK, _FACT, _STEP, _LAYERS, _TRAIN_CLASSES, _EVALUATION, _VAL_CLASSES = range(7)
+
+
+class _Loss(NamedTuple):
+    """A point of the grid, or the first loss (or gradient norm) that is not finite."""
+
+    position: int  # losses up to and with this one
+    is_onset: bool
+
+
+class _Evaluation(NamedTuple):
+    val_loss: float
+    val_accuracy: float
+
+
+_Event = tuple[int, int, int, "_Loss | _Evaluation | Mark | Fact | LayerStats | ClassCounts"]
+
+
+class Engine:
+    """Judges one run. A rule that raises is switched off and reported to ``on_fault``; the others go on."""
+
+    def __init__(self, rules: Sequence[Rule] = RULES, *, on_fault: Callable[[str], None] | None = None) -> None:
+        self._state = RunState()
+        self._incidents = Incidents(rules)
+        self._watches = {
+            clock: [watch for watch in self._incidents.watches.values() if watch.rule.clock is clock]
+            for clock in Clock
+        }
+        self._on_fault = on_fault or logger.warning
+        self._was_finite = True
+        self._looked_at = 0
+
+    @property
+    def alerts(self) -> tuple[Alert, ...]:
+        """All so far, by id."""
+        return tuple(self._incidents.alerts.values())
+
+    def hello(self, hello: Hello) -> None:
+        """Who is training what: the names of layers and classes."""
+        self._state.hello(hello)
+
+    def feed(self, batch: Batch) -> list[Alert]:
+        """Judge a batch or a page; returns the alerts that opened, changed or resolved."""
+        start = len(self._state.raw_loss)
+        steps, losses = self._state.take(batch)
+        events = self._loss_events(batch, steps, losses, start)
+        events += _other_events(batch)
+        events.sort(key=lambda event: event[:3])
+        for step, order, _, what in events:
+            position = what.position if isinstance(what, _Loss) else self._position(steps, step, start)
+            self._state.advance(step, position)
+            self._handle(order, step, what)
+        if len(losses):
+            self._state.advance(int(steps[-1]), start + len(losses))
+        self._state.settle()
+        return self._incidents.take_changed()
+
+    def finish(self, goodbye: Goodbye | None) -> list[Alert]:
+        """The end of the run: one more look at what came after the last point of the grid."""
+        if self._state.points > self._looked_at:
+            self._look(Clock.STEPS, self._state.step, is_last=True)
+        return self._incidents.take_changed()
+
+    # ----------------------------------------------------------------------------------------------------------- events
+
+    def _loss_events(self, batch: Batch, steps: Steps, losses: Floats, start: int) -> list[_Event]:
+        """Points of the grid, and onsets of values that are not finite."""
+        grid = range(GRID - (start % GRID) - 1, len(losses), GRID)
+        events: list[_Event] = [(int(steps[i]), _STEP, i, _Loss(start + i + 1, False)) for i in grid]
+        index, norms = rows.column_of(batch, "grad/norm")
+        all_finite = bool(np.isfinite(losses).all() and np.isfinite(norms).all())
+        if all_finite and self._was_finite:
+            return events
+        bad = ~np.isfinite(losses)
+        bad |= np.isin(steps, rows.steps_of(batch)[index[~np.isfinite(norms)]])
+        begins = bad & ~np.concatenate([[not self._was_finite], bad[:-1]])
+        if bad.size:
+            self._was_finite = not bad[-1]
+        for i in np.flatnonzero(begins).tolist():
+            if (start + i + 1) % GRID:
+                events.append((int(steps[i]), _STEP, i, _Loss(start + i + 1, True)))
+        return events
+
+    @staticmethod
+    def _position(steps: Steps, step: int, start: int) -> int:
+        return start + int(np.searchsorted(steps, step, "right"))
+
+    def _handle(self, order: int, step: int, what: object) -> None:
+        state = self._state
+        if isinstance(what, _Loss):
+            self._looked_at = what.position
+            self._look(Clock.STEPS, step, is_onset=what.is_onset)
+        elif isinstance(what, _Evaluation):
+            state.evaluation(step, what.val_loss, what.val_accuracy)
+            self._look(Clock.EVALUATIONS, step)
+            if not np.isfinite(what.val_loss):
+                self._look(Clock.STEPS, step, is_onset=True)
+        elif isinstance(what, LayerStats):
+            state.layers(what)
+            self._look(Clock.LAYERS, step)
+        elif isinstance(what, ClassCounts):
+            if order == _TRAIN_CLASSES:
+                state.train_classes(what)
+            else:
+                state.val_classes(what)
+                self._look(Clock.CLASSES, step)
+        elif isinstance(what, Mark):
+            state.mark(what)
+        elif isinstance(what, Fact):
+            state.fact(what)
+
+    # ------------------------------------------------------------------------------------------------------------ looks
+
+    def _look(self, clock: Clock, step: int, *, is_onset: bool = False, is_last: bool = False) -> None:
+        """Ask the rules of a clock that are due. At an onset only those that want raw values are."""
+        state, points = self._state, self._state.points
+        due = [
+            watch
+            for watch in self._watches[clock]
+            if points >= watch.rule.warm_up
+            and (
+                watch.rule.raw if is_onset else is_last or clock is not Clock.STEPS or points % watch.rule.every == 0
+            )
+        ]
+        if not due:
+            return
+        context, gates = state.context(), state.gates()
+        can_trend = clock is not Clock.STEPS or state.newest_loss_is_finite()
+        for watch in due:
+            rule = watch.rule
+            if rule.quiet & gates or not (rule.raw or can_trend):
+                self._incidents.interrupt(watch)
+            else:
+                self._ask(watch, context, step)
+
+    def _ask(self, watch: Watch, context: RunContext, step: int) -> None:
+        rule, state = watch.rule, self._state
+        try:
+            signals = [state.signal(name, rule.window, raw=rule.raw) for name in rule.signals]
+            found = rule.check(*signals, context, level=STAY_LEVEL if watch.holds else 1.0)
+            self._incidents.look(watch, found, context, step, state.time_s)
+        except Exception as error:  # noqa: BLE001  a rule may raise anything; the run is judged by the others
+            for watches in self._watches.values():
+                if watch in watches:
+                    watches.remove(watch)
+            self._on_fault(
+                f"Rule '{rule.name}' is off for this run: it failed at step {step} ({type(error).__name__}: {error}). "
+                "The other rules go on. Please report this."
+            )
+
+
+def _other_events(batch: Batch) -> list[_Event]:
+    """Everything of a batch that is no training loss."""
+    events: list[_Event] = [(mark.step, _MARK, i, mark) for i, mark in enumerate(batch.marks)]
+    events += [(fact.step, _FACT, i, fact) for i, fact in enumerate(batch.facts)]
+    events += [(stats.step, _LAYERS, i, stats) for i, stats in enumerate(batch.layers)]
+    for i, counts in enumerate(batch.classes):
+        if rows.counts_of(counts)[1].size:
+            events.append((counts.step, _TRAIN_CLASSES if counts.split == "train" else _VAL_CLASSES, i, counts))
+    (loss_rows, losses), (accuracy_rows, accuracies) = (
+        rows.column_of(batch, key) for key in ("val/loss", "val/accuracy")
+    )
+    if loss_rows.size or accuracy_rows.size:
+        values = {int(row): [float(value), np.nan] for row, value in zip(loss_rows, losses, strict=True)}
+        for row, value in zip(accuracy_rows, accuracies, strict=True):
+            values.setdefault(int(row), [np.nan, np.nan])[1] = float(value)
+        steps = rows.steps_of(batch)
+        events += [(int(steps[row]), _EVALUATION, row, _Evaluation(*pair)) for row, pair in sorted(values.items())]
+    return events

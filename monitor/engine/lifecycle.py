@@ -1,0 +1,244 @@
+"""From findings to alerts: debounce, hysteresis, one root cause an incident, repeats counted and not repeated."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import msgspec
+
+from monitor.model import Alert
+from monitor.rules import Evidence, Rule, RunContext, text_of
+
+logger = logging.getLogger(__name__)
+
+#: Looks in a row that must find nothing before an alert resolves.
+CLEAN_LOOKS: Final = 3
+#: An open alert is told again, with fresh numbers, each so many looks.
+REFRESH_LOOKS: Final = 32
+#: A condition that comes back within so many training steps is the same alert, counted once more.
+REPEAT_STEPS: Final = 1000
+
+#: The signals of the rules by their names on the wire.
+WIRE_KEYS: Final = {
+    "loss": "train/loss",
+    "loss_trail": "train/loss",
+    "train_level": "train/loss",
+    "grad_norm": "grad/norm",
+    "val_loss": "val/loss",
+    "val_accuracy": "val/accuracy",
+    "val_hit": "val/accuracy",
+    "train_accuracy": "train/accuracy",
+    "layer_grad_norm": "grad_norm",
+    "val_recall": "val/classes",
+    "val_total": "val/classes",
+    "val_predicted": "val/classes",
+}
+
+
+@dataclass(slots=True)
+class Watch:
+    """How one rule stands: what time belongs to, so that the rule needs none."""
+
+    rule: Rule
+    rank: int  # in the order of causes
+    streak: int = 0  # looks in a row that found it
+    clean: int = 0  # looks in a row that did not
+    looks: int = 0  # since it holds
+    incident: int | None = None  # the alert that it owns or is folded under, while it holds
+    last_incident: int | None = None  # the one that it owned last
+    closed_at: int = 0  # training losses so far when that closed
+    found: Evidence | None = None
+
+    @property
+    def holds(self) -> bool:
+        return self.incident is not None
+
+
+class Incidents:
+    """All alerts of a run, and which rule owns which of them."""
+
+    def __init__(self, rules: Sequence[Rule]) -> None:
+        self.watches = {rule.name: Watch(rule, rank) for rank, rule in enumerate(rules)}
+        self.alerts: dict[int, Alert] = {}
+        self._changed: dict[int, None] = {}
+
+    def take_changed(self) -> list[Alert]:
+        """The alerts that changed since the last call, as they are now, in the order of their ids."""
+        ids, self._changed = sorted(self._changed), {}
+        return [self.alerts[id_] for id_ in ids]
+
+    def look(self, watch: Watch, found: Evidence | None, context: RunContext, step: int, time_s: float) -> None:
+        """What one look of a rule found."""
+        if found is None:
+            watch.streak = 0
+            watch.clean += 1
+            if watch.holds and watch.clean >= CLEAN_LOOKS:
+                self._close(watch, context, step, time_s)
+            return
+        watch.clean = 0
+        watch.streak += 1
+        if watch.found is None or not watch.holds:
+            first = watch.found if watch.streak > 1 else found
+            # Where it began is what the first look of the streak said: later windows have moved on.
+            began = first.first_step if first is not None else found.first_step
+            found = Evidence(found.numbers, began, found.severity, found.where, found.confidence)
+        watch.found = found
+        if watch.holds:
+            self._hold(watch, found, context, step)
+        elif watch.streak >= watch.rule.hold:
+            self._open(watch, found, context, step, time_s)
+
+    def interrupt(self, watch: Watch) -> None:
+        """The rule may not look: a streak does not bridge the gap, and an open alert stays as it is."""
+        watch.streak = 0
+
+    def switch_off(self, watch: Watch, context: RunContext, step: int, time_s: float) -> None:
+        """The rule has failed: what it held is closed, since nothing would ever close it."""
+        if watch.holds:
+            self._close(watch, context, step, time_s)
+
+    # ----------------------------------------------------------------------------------------------------- lifecycle
+
+    def _open(self, watch: Watch, found: Evidence, context: RunContext, step: int, time_s: float) -> None:
+        watch.looks = 0
+        cause = self._cause_of(watch, found, step)
+        if cause is not None:
+            self._fold(watch, cause)
+            return
+        effect = self._effect_of(watch, found, step)
+        if effect is not None:
+            self._take_over(watch, effect, found, context, step, time_s)
+            return
+        again = watch.last_incident
+        if again is not None and context.points - watch.closed_at <= REPEAT_STEPS:
+            watch.incident = again
+            old = self.alerts[again]
+            self._tell(watch, found, context, step, resolved_step=None, count=old.count + 1)
+            return
+        id_ = len(self.alerts) + 1
+        rule = watch.rule
+        self.alerts[id_] = Alert(
+            id=id_,
+            rule=rule.name,
+            severity=found.severity if found.severity is not None else rule.severity,
+            raised_step=step,
+            first_step=found.first_step,
+            time_s=time_s,
+            signals=list(dict.fromkeys(WIRE_KEYS.get(name, name) for name in rule.signals)),
+        )
+        watch.incident = watch.last_incident = id_
+        self._tell(watch, found, context, step)
+
+    def _hold(self, watch: Watch, found: Evidence, context: RunContext, step: int) -> None:
+        watch.looks += 1
+        alert = self._owned(watch)
+        if alert is None:
+            return
+        worse = found.severity is not None and found.severity > alert.severity
+        if worse or set(found.where) - set(alert.where) or watch.looks % REFRESH_LOOKS == 0:
+            self._tell(watch, found, context, step)
+
+    def _close(self, watch: Watch, context: RunContext, step: int, time_s: float) -> None:
+        alert = self._owned(watch)
+        id_, watch.incident, watch.streak = watch.incident, None, 0
+        watch.closed_at = context.points
+        if alert is None:
+            return
+        self._put(msgspec.structs.replace(alert, resolved_step=step, last_step=step))
+        for other in self.watches.values():
+            if other.incident == id_:  # a symptom that outlives its cause speaks for itself
+                other.incident = None
+                if other.found is not None:
+                    self._open(other, other.found, context, step, time_s)
+
+    def _tell(self, watch: Watch, found: Evidence, context: RunContext, step: int, **changes: int | None) -> None:
+        """Put the newest findings into the alert that a rule owns. Severity never falls; where it began stays."""
+        assert watch.incident is not None
+        alert = self.alerts[watch.incident]
+        severity = found.severity if found.severity is not None else watch.rule.severity
+        told = Evidence(
+            found.numbers, alert.first_step, severity, found.where or tuple(alert.where), found.confidence
+        )
+        self._put(
+            msgspec.structs.replace(
+                alert,
+                severity=max(alert.severity, severity),
+                last_step=step,
+                where=list(told.where),
+                evidence=dict(found.numbers),
+                summary=text_of(watch.rule.summary, told, context),
+                action=text_of(watch.rule.action, told, context),
+                confidence=found.confidence,
+                **changes,
+            )
+        )
+
+    def _put(self, alert: Alert) -> None:
+        self.alerts[alert.id] = alert
+        self._changed[alert.id] = None
+
+    def _owned(self, watch: Watch) -> Alert | None:
+        alert = self.alerts.get(watch.incident) if watch.incident is not None else None
+        return alert if alert is not None and alert.rule == watch.rule.name else None
+
+    # --------------------------------------------------------------------------------------------------- attribution
+
+    def _owners(self, but: Watch) -> list[tuple[Watch, Alert]]:
+        """The rules that own an open alert, in the order of causes."""
+        pairs = [(watch, self._owned(watch)) for watch in self.watches.values() if watch is not but]
+        return [(watch, alert) for watch, alert in pairs if alert is not None]
+
+    def _cause_of(self, watch: Watch, found: Evidence, step: int) -> Alert | None:
+        """The open alert that explains a finding: of a rule that can cause it, and that it cannot have caused."""
+        severity = found.severity if found.severity is not None else watch.rule.severity
+        for owner, alert in self._owners(but=watch):
+            if owner.rule.name not in watch.rule.symptom_of or (severity.is_alarm and not alert.severity.is_alarm):
+                continue
+            is_mutual = watch.rule.name in owner.rule.symptom_of
+            if not is_mutual or not self._began_before(watch, found, owner, alert):
+                return alert
+        return None
+
+    def _effect_of(self, watch: Watch, found: Evidence, step: int) -> Watch | None:
+        """The rule whose open alert this finding explains, having begun before that was said."""
+        for owner, alert in self._owners(but=watch):
+            began = found.first_step if found.first_step is not None else step
+            if watch.rule.name in owner.rule.symptom_of and began <= alert.raised_step:
+                return owner
+        return None
+
+    @staticmethod
+    def _began_before(watch: Watch, found: Evidence, owner: Watch, alert: Alert) -> bool:
+        if found.first_step is None or alert.first_step is None or found.first_step == alert.first_step:
+            return watch.rank < owner.rank
+        return found.first_step < alert.first_step
+
+    def _fold(self, watch: Watch, cause: Alert) -> None:
+        watch.incident = cause.id
+        if watch.rule.name not in cause.symptoms:
+            self._put(msgspec.structs.replace(cause, symptoms=[*cause.symptoms, watch.rule.name]))
+
+    def _take_over(
+        self, watch: Watch, effect: Watch, found: Evidence, context: RunContext, step: int, time_s: float
+    ) -> None:
+        """One incident, one alert: it keeps its id, and from here on has the name of its cause."""
+        assert effect.incident is not None
+        old = self.alerts[effect.incident]
+        severity = found.severity if found.severity is not None else watch.rule.severity
+        watch.incident = watch.last_incident = old.id
+        effect.last_incident = None
+        self.alerts[old.id] = msgspec.structs.replace(
+            old,
+            rule=watch.rule.name,
+            severity=severity,
+            raised_step=step,
+            first_step=found.first_step,
+            time_s=time_s,
+            where=[],
+            signals=list(dict.fromkeys(WIRE_KEYS.get(name, name) for name in watch.rule.signals)),
+            symptoms=[*old.symptoms, effect.rule.name],
+        )
+        self._tell(watch, found, context, step)

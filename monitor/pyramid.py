@@ -1,0 +1,266 @@
+"""An append-only series of numbers that can be folded into the columns of a chart in no time, however long it is.
+
+Beside the values stand, for each block of 8, 64, 512... of them, the lowest and the highest finite one, their sum
+and how many are finite: a twelfth of the memory of the values again. A column of a chart is folded from the largest
+whole blocks that lie in it and from the single values at its two ends, so it is exact: the lowest and highest of a
+column are those of the values in it, and a spike of one step among millions is on the screen at every zoom.
+
+Written by one thread, read by others. Arrays are only appended to; growth moves to new ones and leaves the old
+untouched, so a view is a handful of references and a length.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from monitor.model import Columns, Floats, Steps
+
+FACTOR = 8
+_FIRST_CAPACITY = 64
+
+Indices = NDArray[np.int64]
+
+
+class Appendable:
+    """A growing array. What :meth:`view` returned stays as it was."""
+
+    def __init__(self, dtype: type[np.float64] | type[np.int64]) -> None:
+        self._data: NDArray[np.float64] | NDArray[np.int64] = np.empty(_FIRST_CAPACITY, dtype)
+        self._size = 0
+
+    def __len__(self) -> int:
+        return self._size
+
+    def append(self, values: NDArray[np.float64] | NDArray[np.int64]) -> None:
+        size = self._size + len(values)
+        if size > len(self._data):
+            grown = np.empty(max(size, 2 * len(self._data)), self._data.dtype)
+            grown[: self._size] = self._data[: self._size]
+            self._data = grown
+        self._data[self._size : size] = values
+        self._size = size
+
+    def view(self) -> NDArray[np.float64] | NDArray[np.int64]:
+        view = self._data[: self._size]
+        view.flags.writeable = False
+        return view
+
+
+@dataclass(frozen=True, slots=True)
+class Blocks:
+    """Per block: lowest and highest finite value (inf and -inf where there is none), sum and count of the finite."""
+
+    low: Floats
+    high: Floats
+    total: Floats
+    finite: Floats
+
+
+def fold(blocks: Blocks, starts: Indices, ends: Indices) -> Blocks:
+    """For each i, the blocks ``starts[i]`` up to but not including ``ends[i]`` as one. Ranges may be empty."""
+    lengths = np.maximum(ends - starts, 0)
+    out = Blocks(*(np.full(len(starts), fill) for fill in (np.inf, -np.inf, 0.0, 0.0)))
+    some = np.flatnonzero(lengths)
+    if not len(some):
+        return out
+    lengths = lengths[some]
+    offsets = np.concatenate([[0], np.cumsum(lengths)[:-1]])
+    index = np.arange(lengths.sum()) + np.repeat(starts[some] - offsets, lengths)
+    out.low[some] = np.minimum.reduceat(blocks.low[index], offsets)
+    out.high[some] = np.maximum.reduceat(blocks.high[index], offsets)
+    out.total[some] = np.add.reduceat(blocks.total[index], offsets)
+    out.finite[some] = np.add.reduceat(blocks.finite[index], offsets)
+    return out
+
+
+def merge(parts: list[Blocks]) -> Blocks:
+    """Place by place, several folds as one."""
+    return Blocks(
+        low=np.minimum.reduce([part.low for part in parts]),
+        high=np.maximum.reduce([part.high for part in parts]),
+        total=np.add.reduce([part.total for part in parts]),
+        finite=np.add.reduce([part.finite for part in parts]),
+    )
+
+
+def singles(values: Floats) -> Blocks:
+    """Each value as a block of its own."""
+    finite = np.isfinite(values)
+    return Blocks(
+        low=np.where(finite, values, np.inf),
+        high=np.where(finite, values, -np.inf),
+        total=np.where(finite, values, 0.0),
+        finite=finite.astype(np.float64),
+    )
+
+
+class Level:
+    """The blocks of ``FACTOR ** height`` values, complete ones only."""
+
+    def __init__(self) -> None:
+        self._low, self._high, self._total, self._finite = (Appendable(np.float64) for _ in range(4))
+
+    def __len__(self) -> int:
+        return len(self._low)
+
+    def append(self, blocks: Blocks) -> None:
+        self._low.append(blocks.low)
+        self._high.append(blocks.high)
+        self._total.append(blocks.total)
+        self._finite.append(blocks.finite)
+
+    def blocks(self) -> Blocks:
+        return Blocks(self._low.view(), self._high.view(), self._total.view(), self._finite.view())  # type: ignore[arg-type]
+
+
+class Series:
+    """The values of one key with their steps, which never fall."""
+
+    def __init__(self, key: str) -> None:
+        self.key = key
+        self._values = Appendable(np.float64)
+        self._steps: Appendable | None = None  # None as long as they count up by one from the first
+        self._first_step = 0
+        self._levels: list[Level] = []
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def append(self, steps: Steps, values: Floats) -> None:
+        if not len(values):
+            return
+        if not len(self._values):
+            self._first_step = int(steps[0])
+        if self._steps is None and not np.array_equal(
+            steps, np.arange(len(steps)) + (self._first_step + len(self._values))
+        ):
+            self._steps = Appendable(np.int64)
+            self._steps.append(np.arange(len(self._values)) + self._first_step)
+        if self._steps is not None:
+            self._steps.append(steps)
+        self._values.append(values)
+        self._build()
+
+    def view(self) -> View:
+        values, steps = self._values.view(), None if self._steps is None else self._steps.view()
+        levels = tuple(level.blocks() for level in self._levels)
+        return View(self.key, values, steps, self._first_step, levels)  # type: ignore[arg-type]
+
+    def _build(self) -> None:
+        """Complete the blocks that have become whole, floor by floor."""
+        height = 0
+        while True:
+            below = len(self._values) if height == 0 else len(self._levels[height - 1])
+            if height == len(self._levels):
+                if below < FACTOR:
+                    return
+                self._levels.append(Level())
+            level = self._levels[height]
+            first, last = len(level), below // FACTOR
+            if first == last:
+                return
+            if height == 0:
+                source = singles(self._values.view()[first * FACTOR : last * FACTOR])  # type: ignore[arg-type]
+            else:
+                blocks = self._levels[height - 1].blocks()
+                part = slice(first * FACTOR, last * FACTOR)
+                source = Blocks(blocks.low[part], blocks.high[part], blocks.total[part], blocks.finite[part])
+            starts = np.arange(last - first) * FACTOR
+            level.append(fold(source, starts, starts + FACTOR))
+            height += 1
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """A series as it was when the view was taken; :class:`monitor.model.SeriesView`."""
+
+    key: str
+    values: Floats
+    steps: Steps | None
+    start: int
+    levels: tuple[Blocks, ...]
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    @property
+    def first_step(self) -> int:
+        return self.start
+
+    @property
+    def last_step(self) -> int:
+        if not len(self.values):
+            return self.start
+        return int(self.steps[-1]) if self.steps is not None else self.start + len(self.values) - 1
+
+    @property
+    def last(self) -> float:
+        return float(self.values[-1])
+
+    def tail(self, n: int) -> tuple[Steps, Floats]:
+        return self._points(max(len(self.values) - n, 0), len(self.values))
+
+    def between(self, first: int, last: int) -> tuple[Steps, Floats]:
+        begin, end = self._index(np.array([first, last + 1]))
+        return self._points(int(begin), int(end))
+
+    def columns(self, start: int, width: int, n: int) -> Columns:
+        edges = self._index(start + width * np.arange(n + 1, dtype=np.int64))
+        folded = self._fold(edges[:-1], edges[1:])
+        count, finite = np.diff(edges), folded.finite.astype(np.int64)
+        has_some = finite > 0
+        with np.errstate(invalid="ignore", divide="ignore"):
+            mean = np.where(has_some, folded.total / folded.finite, np.nan)
+        return Columns(
+            start=start,
+            width=width,
+            low=np.where(has_some, folded.low, np.nan),
+            high=np.where(has_some, folded.high, np.nan),
+            mean=mean,
+            count=count,
+            bad=count - finite,
+        )
+
+    def _index(self, steps: Steps) -> Indices:
+        """The number of values before each of these steps."""
+        if self.steps is not None:
+            return np.searchsorted(self.steps, steps).astype(np.int64)
+        return np.clip(steps - self.start, 0, len(self.values))
+
+    def _points(self, begin: int, end: int) -> tuple[Steps, Floats]:
+        if self.steps is not None:
+            return self.steps[begin:end], self.values[begin:end]
+        return np.arange(self.start + begin, self.start + end, dtype=np.int64), self.values[begin:end]
+
+    def _fold(self, begins: Indices, ends: Indices) -> Blocks:
+        height = self._height(int((ends - begins).max(initial=0)))
+        if height == 0:
+            return self._fold_values(begins, ends)
+        size = FACTOR**height
+        first = -(-begins // size)
+        last = np.minimum(ends // size, len(self.levels[height - 1].low))
+        last = np.maximum(last, first)
+        whole = fold(self.levels[height - 1], first, last)
+        left = self._fold_values(begins, np.minimum(first * size, ends))
+        right = self._fold_values(np.maximum(last * size, np.minimum(first * size, ends)), ends)
+        return merge([left, whole, right])
+
+    def _fold_values(self, begins: Indices, ends: Indices) -> Blocks:
+        """Single values. Only the stretch that the ranges span is looked at."""
+        if not len(begins):
+            return Blocks(*(np.empty(0) for _ in range(4)))
+        low = int(begins.min())
+        if int(ends.max()) - low <= 4 * int(np.maximum(ends - begins, 0).sum()):
+            return fold(singles(self.values[low : int(ends.max())]), begins - low, ends - low)
+        lengths = np.maximum(ends - begins, 0)
+        offsets = np.concatenate([[0], np.cumsum(lengths)])
+        index = np.arange(offsets[-1]) + np.repeat(begins - offsets[:-1], lengths)
+        return fold(singles(self.values[index]), offsets[:-1], offsets[1:])
+
+    def _height(self, longest: int) -> int:
+        """The floor whose blocks leave the fewest things to fold in a column of this many values."""
+        costs = [longest] + [longest / FACTOR**h + 2 * FACTOR**h for h in range(1, len(self.levels) + 1)]
+        return int(np.argmin(costs))

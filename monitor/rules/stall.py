@@ -1,0 +1,85 @@
+r"""The loss has stopped falling.
+
+Signals       loss_trail: the whole run's loss in at most 512 block medians
+Formula       over the newest max(400 steps, 15 % of the run), in 20 to 32 block means: z = Mann-Kendall;
+              gain = -Theil-Sen slope times the length, over D
+Fires         z > -1.6 and gain < 1 %; the update ratio above 1e-5 or unknown
+Evidence      gain, z, steps: the length looked at; level
+Action        Lower the learning rate to a third if the steps are too large, raise it if they are tiny.
+Quiet on      slow but steady progress (z), warm-up, a learning rate near its end (below 5 % of the peak), several
+              optimizers
+False alarms  info: a plateau is also how a good run ends. A warning only with headroom: a level above 0.3 of the
+              trivial loss, and a training accuracy below 0.6 where there is one
+Source        Mann 1945, doi:10.2307/1907187; Sen 1968, doi:10.1080/01621459.1968.10480934; 1 % and 15 % are chosen
+
+>>> flat = Signal.of([2.3 - i / 40 if i < 40 else 1.3 for i in range(100)])
+>>> check(flat, RunContext(points=1600, start=2.3, best=1.3, level=1.3))["gain"]
+0.0
+"""
+
+from __future__ import annotations
+
+from monitor.model import Severity
+from monitor.rules.context import RunContext
+from monitor.rules.rule import TREND, Clock, Evidence, Gate, Rule, Signal, rounded
+from monitor.rules.statistics import block_means, mann_kendall_z, theil_sen
+
+#: The fewest training steps in which no progress is a finding, and the share of the run.
+STEPS, SHARE = 400, 0.15
+MIN_BLOCKS, MAX_BLOCKS = 20, 32
+#: Below this update ratio the weights hardly move: that is the rule "slow", not a plateau.
+MOVING = 1e-5
+
+
+def check(loss_trail: Signal, context: RunContext, *, level: float = 1.0) -> Evidence | None:
+    if len(loss_trail) < MIN_BLOCKS or context.lr_share < 0.05 or not context.drop > 0:
+        return None
+    if context.update_ratio is not None and context.update_ratio < MOVING:
+        return None
+    per_block = context.points / len(loss_trail)
+    length = max(MIN_BLOCKS, round(max(STEPS, SHARE * context.points) / per_block))
+    if length > len(loss_trail):
+        return None
+    means = block_means(loss_trail.values[-length:], min(length, MAX_BLOCKS))
+    z = mann_kendall_z(means)
+    gain = -theil_sen(means) * means.size / context.drop
+    if not (z > -1.6 / level and gain < 0.01 / level):
+        return None
+    steps = int(loss_trail.steps[-1] - loss_trail.steps[-length])
+    return Evidence(
+        {"gain": gain, "z": z, "steps": steps, "level": context.level},
+        first_step=int(loss_trail.steps[-length]),
+        severity=Severity.WARNING if has_headroom(context) else Severity.INFO,
+    )
+
+
+def has_headroom(context: RunContext) -> bool:
+    """Whether much is left to learn, as far as that can be known."""
+    if context.trivial is None or not context.level > 0.3 * context.trivial:
+        return False
+    return context.accuracy is None or context.accuracy < 0.6
+
+
+def action(found: Evidence, context: RunContext) -> str:
+    if context.lr is None:
+        return "Lower the learning rate to 0.3 of its value; if that does not help, enlarge the model or look at the data"
+    if context.update_ratio is not None and context.update_ratio < 1e-4:
+        return f"Raise the learning rate from {context.lr:.3g} to {rounded(3 * context.lr)}: the weights hardly move"
+    return f"Lower the learning rate from {context.lr:.3g} to {rounded(0.3 * context.lr)}"
+
+
+RULE = Rule(
+    name="stall",
+    signals=("loss_trail",),
+    severity=Severity.INFO,
+    summary="loss has stood at {level:.3g} for {steps:.0f} steps, without 1 % of its earlier gain",
+    action=action,
+    check=check,
+    clock=Clock.STEPS,
+    window=512,
+    every=64,
+    hold=3,
+    warm_up=1000,
+    quiet=TREND | Gate.WARM_UP,
+    symptom_of=("non-finite", "dead-units", "divergence", "oscillation", "slow", "class-collapse", "overfitting"),
+)

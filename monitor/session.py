@@ -1,0 +1,171 @@
+"""The thread between a feed and a screen: messages in, snapshots out when they are asked for."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+
+import numpy as np
+
+from monitor.feeds import Closable, Feed, LinkChanged
+from monitor.history import History
+from monitor.model import EMPTY, Link, Phase, RunRow, RunState, SeriesView, Snapshot
+from probe.wire import Goodbye
+
+#: A run counts as stalled after this many of its own steps' time, and at least so many seconds, without a step.
+STALL_STEPS, STALL_S = 20, 60.0
+#: Steps whose median is the usual step time.
+USUAL_STEPS = 100
+RUNS_EVERY_S = 2.0
+
+STATES: Mapping[Phase, RunState] = {
+    Phase.STARTING: RunState.WAITING,
+    Phase.TRAINING: RunState.TRAINING,
+    Phase.EVALUATING: RunState.EVALUATING,
+    Phase.CHECKPOINTING: RunState.CHECKPOINTING,
+    Phase.PAUSED: RunState.PAUSED,
+}
+
+
+class Session:
+    """Reads a feed in a thread of its own into a history; ``latest()`` may be called from any other.
+
+    ``runs`` gives the list of runs beside this one; it is asked every two seconds, in the thread.
+    """
+
+    def __init__(
+        self,
+        feed: Feed,
+        *,
+        source: str = "",
+        runs: Callable[[], tuple[RunRow, ...]] | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._feed, self._source, self._runs, self._clock = feed, source, runs, clock
+        self._lock = threading.Lock()
+        self._history = History()
+        self._link, self._loaded = Link.CONNECTING, 0.0
+        self._heard_s = self._stepped_s = clock()
+        self._version = 0
+        self._rows: tuple[RunRow, ...] = ()
+        self._rows_s = -RUNS_EVERY_S
+        self._latest = EMPTY
+        self._thread = threading.Thread(target=self._run, name="bedside-session", daemon=True)
+        self.error: Exception | None = None
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def close(self) -> None:
+        """Stop reading, and wait for the thread, briefly."""
+        if isinstance(self._feed, Closable):
+            self._feed.close()
+        if self._thread.is_alive():
+            self._thread.join(2.0)
+
+    def latest(self) -> Snapshot:
+        """The run as it is now. The same object while nothing has changed."""
+        with self._lock:
+            state = self._state()
+            if self._latest.version != self._version or self._latest.state is not state:
+                self._version += self._latest.version == self._version
+                self._latest = self._build(state)
+            return self._latest
+
+    def _run(self) -> None:
+        try:
+            for event in self._feed:
+                with self._lock:
+                    self._take(event)
+                self._look_at_runs()
+        except Exception as error:  # noqa: BLE001  the screen says what the feed could not read
+            with self._lock:
+                self.error = error
+                self._history.notices[f"This run can be read no further: {error}"] = None
+                self._link, self._version = Link.LOST, self._version + 1
+
+    def _take(self, event: object) -> None:
+        self._version += 1
+        if isinstance(event, LinkChanged):
+            self._link, self._loaded = event.link, event.loaded
+            return
+        before = self._history.step
+        self._history.apply(event)  # type: ignore[arg-type]
+        self._heard_s = self._clock()
+        if self._history.step != before:
+            self._stepped_s = self._heard_s
+
+    def _look_at_runs(self) -> None:
+        now = self._clock()
+        if self._runs is not None and now - self._rows_s >= RUNS_EVERY_S:
+            self._rows_s, rows = now, self._runs()
+            with self._lock:
+                if rows != self._rows:
+                    self._rows, self._version = rows, self._version + 1
+
+    def _build(self, state: RunState) -> Snapshot:
+        history = self._history
+        series: Mapping[str, SeriesView] = history.series()
+        beat, started_s = history.heartbeat, history.hello.started_s if history.hello else None
+        ended_s = history.goodbye.time_s if history.goodbye else history.last_time_s
+        epoch = history.facts.get("epoch")
+        return Snapshot(
+            version=self._version,
+            source=self._source,
+            hello=history.hello,
+            state=state,
+            link=self._link,
+            loaded=self._loaded,
+            heard_s=self._heard_s,
+            step=history.step,
+            epoch=float(epoch) if isinstance(epoch, (int, float)) else None,
+            elapsed_s=max(ended_s - started_s, 0.0) if started_s and ended_s else 0.0,
+            step_s=self._usual_step_s(series),
+            last_time_s=history.last_time_s,
+            goodbye=history.goodbye,
+            series=series,
+            layers=history.layers(),
+            train_classes=history.classes("train"),
+            val_classes=history.classes("val"),
+            alerts=history.alerts(),
+            marks=tuple(history.marks),
+            gaps=tuple(history.gaps),
+            facts=dict(history.facts),
+            notices=tuple(history.notices),
+            cost_us=beat.cost_us if beat else 0.0,
+            cost_share=beat.cost_share if beat else 0.0,
+            dropped=beat.dropped if beat else 0,
+            runs=self._rows,
+        )
+
+    def _state(self) -> RunState:
+        history = self._history
+        if history.goodbye is not None:
+            return state_at_end(history.goodbye)
+        if history.hello is None:
+            return RunState.WAITING
+        phase = history.heartbeat.phase if history.heartbeat else Phase.TRAINING
+        state = STATES[phase] if history.step or phase is not Phase.TRAINING else RunState.WAITING
+        if state is RunState.WAITING and history.step:
+            state = RunState.TRAINING
+        if state is RunState.TRAINING and self._clock() - self._stepped_s > self._patience_s():
+            return RunState.STALLED
+        return state
+
+    def _patience_s(self) -> float:
+        return max(STALL_S, STALL_STEPS * (self._usual_step_s(self._history.series()) or 0.0))
+
+    @staticmethod
+    def _usual_step_s(series: Mapping[str, SeriesView]) -> float | None:
+        times = series.get("time/step_s")
+        if times is None or not len(times):
+            return None
+        return float(np.nanmedian(times.tail(USUAL_STEPS)[1]))
+
+
+def state_at_end(goodbye: Goodbye) -> RunState:
+    """The state that a run ended in."""
+    if goodbye.reason in ("finished", "detached"):
+        return RunState.FINISHED
+    return RunState.VANISHED if goodbye.reason == "vanished" else RunState.FAILED

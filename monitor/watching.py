@@ -1,0 +1,163 @@
+"""From what a person typed to a run on the screen, or in lines."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+from monitor.feeds import Feed
+from monitor.feeds.live import LiveFeed
+from monitor.feeds.newest import NewestFeed
+from monitor.feeds.replay import Replay
+from monitor.model import RunRow, RunState
+from monitor.record import registry
+from monitor.record.runfile import RunFileError, open_file, read_run
+
+SICK, USAGE = 1, 2
+#: Rows of the list of runs.
+RUNS = 12
+
+
+class Target(NamedTuple):
+    """A run that was found: what it is called, and where its messages come from."""
+
+    name: str
+    feed: Feed
+
+
+class TargetError(Exception):
+    """What was typed names no run that can be shown; the message is one line for a person."""
+
+
+def resolve(text: str | None) -> Target:
+    """The run that is meant; without a text the newest of this machine, also one that is yet to begin."""
+    if text is None:
+        return newest()
+    if text.startswith(("tcp://", "ssh://")):
+        raise TargetError(f"{text}: runs of other machines are not read yet; log in there and type `bedside`")
+    if Path(text).is_dir():
+        raise TargetError(f"{text} is a folder; name one of the run files in it, or a run ('bedside runs' lists them)")
+    try:
+        entry = registry.find(text)
+    except registry.RunError as error:
+        raise TargetError(str(error)) from error
+    return Target(entry.name, feed_of(entry))
+
+
+def newest() -> Target:
+    """The newest live run; with none, the newest that is over, until a live one begins."""
+    live = registry.live_runs()
+    if live:
+        return Target(live[0].name, LiveFeed(live[0].live, live[0].ask))
+    over = [entry for entry in registry.run_files() if entry.path]
+    earlier = feed_of(over[0]) if over else None
+    return Target(over[0].name if over else "", NewestFeed(_newest_live, earlier))
+
+
+def _newest_live() -> Feed | None:
+    live = registry.live_runs()
+    return LiveFeed(live[0].live, live[0].ask) if live else None
+
+
+def feed_of(entry: registry.RunEntry) -> Feed:
+    """A live run through its recorder, any other from its file. Raises TargetError for a file that is none."""
+    if entry.live is not None:
+        return LiveFeed(entry.live.live, entry.live.ask)
+    path = entry.path
+    assert path is not None
+    try:
+        open_file(path).close()
+    except RunFileError as error:
+        raise TargetError(str(error)) from error
+    return Replay(lambda: read_run(path))
+
+
+# ------------------------------------------------------------------------------------------------------ the commands
+
+
+def watch(text: str | None, *, fps: float = 4.0, ascii_only: bool = False) -> int:
+    """The live screen; lines where standard output is no terminal. Returns the exit status."""
+    if not sys.stdout.isatty():
+        return tail(text)
+    try:
+        target = _chosen() if text is None else resolve(text)
+    except TargetError as error:
+        return _refuse("watch", error)
+    from monitor.app.app import MonitorApp
+    from monitor.session import Session
+
+    session = Session(target.feed, source=target.name, runs=run_rows)
+    session.start()
+    try:
+        MonitorApp(session.latest, fps=fps, ascii=ascii_only).run()
+    finally:
+        session.close()
+    print(parting(session.latest().state, target.name))
+    return 0
+
+
+def tail(text: str | None, *, until_alert: bool = False) -> int:
+    """A line an event, until the run is over. Status 1 if an alarm ended it that was waited for."""
+    from monitor.tail import Tail
+
+    try:
+        target = resolve(text)
+        if text is None and not target.name:
+            raise TargetError("no run is live and none was recorded; start a training with the probe, or `bedside demo`")
+    except TargetError as error:
+        return _refuse("tail", error)
+    lines = Tail()
+    feed = target.feed
+    for line in lines.lines(feed):
+        print(line, flush=True)
+        if (until_alert and lines.is_sick) or lines.is_over:
+            break
+    return SICK if until_alert and lines.is_sick else 0
+
+
+def run_of_process(pid: int) -> str | None:
+    """The id of the live run of a training process."""
+    return next((run.run_id for run in registry.live_runs() if run.pid == pid), None)
+
+
+def run_rows() -> tuple[RunRow, ...]:
+    """The newest runs of this machine for the list on the screen."""
+    return tuple(
+        RunRow(
+            run_id=entry.run_id,
+            name=entry.name,
+            state=RunState.TRAINING if entry.live else RunState.FINISHED,
+            step=0,
+            loss=None,
+            started_s=entry.started_s,
+        )
+        for entry in registry.run_files()[:RUNS]
+    )
+
+
+def parting(state: RunState, name: str) -> str:
+    """What stays on the terminal when the screen is left."""
+    if state is RunState.WAITING:
+        return "monitor closed; no run was seen"
+    if state.is_over:
+        return f"monitor closed; {name} is over (bedside watch {name} shows it again)"
+    return f"monitor closed; the training goes on (bedside watch {name} to come back)"
+
+
+def _chosen() -> Target:
+    """The newest run, or the one that the person picks where several are live."""
+    live = registry.live_runs()
+    if len(live) < 2 or not sys.stdin.isatty():
+        return newest()
+    for number, run in enumerate(live, 1):
+        print(f"{number:3}  {run.name:30.30}  {run.run_id}  pid {run.pid}")
+    answer = input(f"{len(live)} runs are live; which one [1]? ").strip() or "1"
+    if not answer.isdigit() or not 1 <= int(answer) <= len(live):
+        raise TargetError(f"{answer!r} is none of 1 to {len(live)}")
+    return Target(live[int(answer) - 1].name, LiveFeed(live[int(answer) - 1].live, live[int(answer) - 1].ask))
+
+
+def _refuse(command: str, error: Exception) -> int:
+    print(f"bedside {command}: {error}", file=sys.stderr)
+    return USAGE

@@ -1,0 +1,561 @@
+"""What the two lines see, in the shapes that real loops have. Expectations come from the loop's own loss.item()."""
+
+import contextlib
+import math
+
+import pytest
+import torch
+import torch.nn.functional as F  # noqa: N812  as everybody calls it
+from torch import nn
+from torch.nn.functional import cross_entropy as imported_cross_entropy
+from torch.utils.data import DataLoader, TensorDataset
+
+import probe
+
+
+def close(values):
+    return pytest.approx(values, rel=1e-5)
+
+
+def train(model, optimizer, batches, loss_of):
+    """A plain loop; the losses as the script itself would print them."""
+    seen = []
+    for x, y in batches:
+        optimizer.zero_grad()
+        loss = loss_of(model(x), y)
+        loss.backward()
+        optimizer.step()
+        seen.append(loss.item())
+    return seen
+
+
+def sgd(model, lr=0.05):
+    return torch.optim.SGD(model.parameters(), lr=lr)
+
+
+CLASSIFICATION = {
+    "nn.CrossEntropyLoss": nn.CrossEntropyLoss(),
+    "F.cross_entropy": lambda logits, y: F.cross_entropy(logits, y),
+    "from-import": lambda logits, y: imported_cross_entropy(logits, y),
+    "label smoothing": nn.CrossEntropyLoss(label_smoothing=0.1),
+    "class weights": nn.CrossEntropyLoss(weight=torch.tensor([1.0, 2.0, 3.0])),
+    "nll over log_softmax": lambda logits, y: F.nll_loss(F.log_softmax(logits, 1), y),
+    "mean of unreduced": lambda logits, y: F.cross_entropy(logits, y, reduction="none").mean(),
+}
+
+
+@pytest.mark.parametrize("name", CLASSIFICATION)
+def test_training_loss_is_what_the_loop_printed(net, batches, senders, name):
+    optimizer = sgd(net)
+    probe.attach(net, optimizer)
+    printed = train(net, optimizer, batches, CLASSIFICATION[name])
+    assert senders.last.series("train/loss") == [(step, close(loss)) for step, loss in enumerate(printed, 1)]
+
+
+@pytest.mark.parametrize("name", CLASSIFICATION)
+def test_validation_loss_and_accuracy_are_seen_at_the_last_training_step(net, batches, senders, name):
+    optimizer = sgd(net)
+    run = probe.attach(net, optimizer)
+    train(net, optimizer, batches, CLASSIFICATION[name])
+    net.eval()
+    with torch.no_grad():
+        logits, y = net(batches[0][0]), batches[0][1]
+        expected = CLASSIFICATION[name](logits, y).item()
+    run.detach()
+    right = (logits.argmax(1) == y).float().mean().item()
+    assert senders.last.series("val/loss") == [(6, close(expected))]
+    assert senders.last.series("val/accuracy") == [(6, close(right))]
+
+
+def test_validation_is_weighted_by_samples_with_a_ragged_last_batch(net, batches, senders):
+    optimizer, criterion = sgd(net), nn.CrossEntropyLoss()
+    run = probe.attach(net, optimizer)
+    train(net, optimizer, batches, criterion)
+    x = torch.cat([x for x, _ in batches])[:37]
+    y = torch.cat([y for _, y in batches])[:37]
+    net.eval()
+    with torch.inference_mode():
+        for start in range(0, 37, 16):
+            criterion(net(x[start : start + 16]), y[start : start + 16])
+        whole = net(x)
+    run.detach()
+    twice = F.cross_entropy(whole, y).item()  # after detach: not heard
+    assert senders.last.values("val/loss") == [close(twice)]
+    assert senders.last.values("val/accuracy") == [close((whole.argmax(1) == y).float().mean().item())]
+
+
+def test_an_evaluation_before_the_first_step_belongs_to_step_zero(net, batches, senders):
+    optimizer, criterion = sgd(net), nn.CrossEntropyLoss()
+    probe.attach(net, optimizer)
+    with torch.no_grad():
+        before = criterion(net(batches[0][0]), batches[0][1]).item()
+    train(net, optimizer, batches, criterion)
+    assert senders.last.series("val/loss") == [(0, close(before))]
+    assert [step for step, _ in senders.last.rows()] == [0, 1, 2, 3, 4, 5, 6]
+
+
+def test_a_validation_loss_with_other_settings_is_another_term(net, batches, senders):
+    optimizer = sgd(net)
+    run = probe.attach(net, optimizer)
+    train(net, optimizer, batches, nn.CrossEntropyLoss(label_smoothing=0.1))
+    with torch.no_grad():
+        expected = F.cross_entropy(net(batches[0][0]), batches[0][1]).item()
+    run.detach()
+    assert senders.last.values("val/cross_entropy") == [close(expected)]
+    assert "val/loss" not in senders.last.keys()
+
+
+def test_a_sum_of_terms_gives_each_term_and_its_twin(net, batches, senders):
+    optimizer = sgd(net)
+    run = probe.attach(net, optimizer)
+    terms = []
+
+    def loss_of(logits, y):
+        terms.append(F.cross_entropy(logits, y).item())
+        return F.cross_entropy(logits, y) + 0.1 * F.mse_loss(logits, torch.zeros_like(logits))
+
+    # the term for the list is made without the gradient, and so is none of the loss
+    def plain_loss(logits, y):
+        with torch.no_grad():
+            terms.append(F.cross_entropy(logits, y).item())
+        return F.cross_entropy(logits, y) + 0.1 * F.mse_loss(logits, torch.zeros_like(logits))
+
+    printed = train(net, optimizer, batches, plain_loss)
+    with torch.no_grad():
+        F.cross_entropy(net(batches[0][0]), batches[0][1])
+    run.detach()
+    assert senders.last.values("train/loss") == close(printed)
+    assert senders.last.values("train/cross_entropy") == close(terms)
+    assert senders.last.keys() >= {"train/mse_loss", "val/cross_entropy"}
+    assert "val/loss" not in senders.last.keys()
+
+
+@pytest.mark.parametrize("divide", [True, False])
+def test_accumulated_micro_batches_are_averaged(net, batches, senders, divide):
+    optimizer, criterion = sgd(net), nn.CrossEntropyLoss()
+    probe.attach(net, optimizer)
+    printed = []
+    for i, (x, y) in enumerate(batches):
+        loss = criterion(net(x), y)
+        printed.append(loss.item())
+        (loss / 3 if divide else loss).backward()
+        if i % 3 == 2:
+            optimizer.step()
+            optimizer.zero_grad()
+    assert senders.last.values("train/loss") == close([sum(printed[:3]) / 3, sum(printed[3:]) / 3])
+
+
+def test_sums_that_are_divided_by_a_constant_are_added_up(net, batches, senders):
+    """Hugging Face divides the summed loss of each micro-batch by the items of all of them."""
+    optimizer = sgd(net)
+    probe.attach(net, optimizer)
+    for i, (x, y) in enumerate(batches):
+        (F.cross_entropy(net(x), y, reduction="sum") / 48).backward()
+        if i % 3 == 2:
+            logits = [net(x) for x, _ in batches[i - 2 : i + 1]]
+            optimizer.step()
+            optimizer.zero_grad()
+    del logits
+    first, second = senders.last.values("train/loss")
+    assert 0.5 < first < 3.0
+    assert 0.5 < second < 3.0
+
+
+def test_two_backward_passes_over_one_forward_add_up(net, batches, senders):
+    optimizer = sgd(net)
+    probe.attach(net, optimizer)
+    x, y = batches[0]
+    logits = net(x)
+    first, second = F.cross_entropy(logits, y), logits.square().mean()
+    first.backward(retain_graph=True)
+    second.backward()
+    optimizer.step()
+    assert senders.last.values("train/loss") == close([first.item() + second.item()])
+
+
+def test_the_first_pass_of_an_lbfgs_closure_is_the_loss(batches, senders):
+    model = nn.Sequential(nn.Flatten(), nn.Linear(64, 3))
+    optimizer = torch.optim.LBFGS(model.parameters(), lr=0.1, max_iter=4)
+    probe.attach(model, optimizer)
+    x, y = batches[0]
+    seen = []
+
+    def closure():
+        optimizer.zero_grad()
+        loss = F.cross_entropy(model(x), y)
+        loss.backward()
+        seen.append(loss.item())
+        return loss
+
+    firsts = []
+    for _ in range(2):
+        firsts.append(len(seen))
+        optimizer.step(closure)
+    assert len(seen) > 4
+    assert senders.last.values("train/loss") == close([seen[i] for i in firsts])
+
+
+def test_the_scale_of_amp_is_not_in_the_loss_nor_in_the_norm(net, batches, senders):
+    optimizer, criterion = sgd(net), nn.CrossEntropyLoss()
+    scaler = torch.amp.GradScaler("cpu", init_scale=1024.0)
+    probe.attach(net, optimizer)
+    printed, norms = [], []
+    for x, y in batches:
+        optimizer.zero_grad()
+        loss = criterion(net(x), y)
+        scaler.scale(loss).backward()
+        scaler.unscale_(optimizer)
+        norms.append(math.sqrt(sum(p.grad.square().sum().item() for p in net.parameters())))
+        scaler.step(optimizer)
+        scaler.update()
+        printed.append(loss.item())
+    assert senders.last.values("train/loss") == close(printed)
+    assert senders.last.values("grad/norm") == close(norms)
+    assert senders.last.values("amp/scale") == [1024.0] * 6
+    assert senders.last.values("amp/skipped_total") == [0.0] * 6
+
+
+def test_a_step_that_amp_skips_only_raises_the_count(net, batches, senders):
+    optimizer = sgd(net)
+    scaler = torch.amp.GradScaler("cpu", init_scale=64.0)
+    probe.attach(net, optimizer)
+    printed = []
+    for i, (x, y) in enumerate(batches):
+        optimizer.zero_grad()
+        loss = F.cross_entropy(net(x), y)
+        scaler.scale(loss).backward()
+        if i == 2:
+            net.head.weight.grad[0, 0] = math.inf
+        scaler.step(optimizer)
+        scaler.update()
+        printed.append(loss.item())
+    assert senders.last.series("train/loss") == [(s, close(v)) for s, v in enumerate(printed[:2] + printed[3:], 1)]
+    assert senders.last.values("amp/skipped_total") == [0.0, 0.0, 1.0, 1.0, 1.0]
+    assert senders.last.values("amp/scale") == [64.0, 64.0, 32.0, 32.0, 32.0]
+
+
+class WithLoss(nn.Module):
+    """Returns a dictionary with its own loss, as the models of Hugging Face do."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(64, 3)
+
+    def forward(self, images, labels=None):
+        logits = self.layer(images.flatten(1))
+        return {"loss": F.cross_entropy(logits, labels), "logits": logits}
+
+
+def test_the_loss_that_a_model_returns_is_seen_in_training_and_validation(batches, senders):
+    model = WithLoss()
+    optimizer = sgd(model)
+    run = probe.attach(model, optimizer)
+    printed = []
+    for x, y in batches:
+        optimizer.zero_grad()
+        loss = model(images=x, labels=y)["loss"]
+        loss.backward()
+        optimizer.step()
+        printed.append(loss.item())
+    with torch.no_grad():
+        expected = model(images=batches[0][0], labels=batches[0][1])
+    run.detach()
+    right = (expected["logits"].argmax(1) == batches[0][1]).float().mean().item()
+    assert senders.last.values("train/loss") == close(printed)
+    assert senders.last.values("val/loss") == close([expected["loss"].item()])
+    assert senders.last.values("val/accuracy") == close([right])
+    assert not {key for key in senders.last.keys() if key.endswith("cross_entropy")}
+
+
+class Focal(nn.Module):
+    def forward(self, logits, target):
+        p = logits.log_softmax(1).gather(1, target[:, None]).squeeze(1)
+        return (-((1 - p.exp()) ** 2) * p).mean()
+
+
+def focal_function(logits, target):
+    return Focal()(logits, target)
+
+
+@pytest.mark.parametrize(("criterion", "name"), [(Focal(), "Focal"), (focal_function, "focal_function")])
+def test_a_criterion_of_ones_own_gives_loss_accuracy_and_validation(net, batches, senders, criterion, name):
+    optimizer = sgd(net)
+    run = probe.attach(net, optimizer, criterion)
+    call = criterion if isinstance(criterion, nn.Module) else (lambda logits, y: focal_function(logits, y))
+    printed = train(net, optimizer, batches, call)
+    with torch.no_grad():
+        expected = call(net(batches[0][0]), batches[0][1]).item()
+    run.detach()
+    assert senders.last.values("train/loss") == close(printed)
+    assert senders.last.values("val/loss") == close([expected])
+    assert len(senders.last.values("train/accuracy")) == 6
+    assert senders.last.facts()["criterion"] == name
+
+
+def test_a_loss_without_a_known_function_is_seen_at_its_root(net, batches, senders):
+    optimizer = sgd(net)
+    probe.attach(net, optimizer)
+    printed = train(net, optimizer, batches, Focal())
+    assert senders.last.values("train/loss") == close(printed)
+    assert "train/accuracy" not in senders.last.keys()
+
+
+def test_binary_targets_give_two_classes(batches, senders):
+    model = nn.Sequential(nn.Flatten(), nn.Linear(64, 1))
+    optimizer, criterion = sgd(model), nn.BCEWithLogitsLoss()
+    probe.attach(model, optimizer)
+    pairs = [(x, (y > 0).float()[:, None]) for x, y in batches]
+    rights = []
+
+    def loss_of(logits, y):
+        rights.append(((logits > 0) == (y > 0.5)).float().mean().item())
+        return criterion(logits, y)
+
+    printed = train(model, optimizer, pairs, loss_of)
+    assert senders.last.values("train/loss") == close(printed)
+    assert senders.last.values("train/accuracy") == close(rights)
+    assert senders.last.facts() == {
+        "optimizers": 1,
+        "objective": "binary_cross_entropy",
+        "criterion": "binary_cross_entropy_with_logits",
+        "classes": 2,
+        "batch_size": 16,
+    }
+
+
+def test_a_regression_has_no_accuracy(batches, senders):
+    model = nn.Sequential(nn.Flatten(), nn.Linear(64, 1))
+    optimizer = sgd(model, 0.01)
+    probe.attach(model, optimizer)
+    printed = train(model, optimizer, [(x, x.mean((2, 3))) for x, _ in batches], nn.MSELoss())
+    assert senders.last.values("train/loss") == close(printed)
+    assert "train/accuracy" not in senders.last.keys()
+    assert senders.last.facts()["objective"] == "mse"
+
+
+class Gan(nn.Module):
+    """Holds two networks together and has no forward of its own."""
+
+    def __init__(self):
+        super().__init__()
+        self.g = nn.Linear(4, 8)
+        self.d = nn.Linear(8, 1)
+
+
+def test_of_two_optimizers_the_first_counts_the_steps(senders):
+    model = Gan()
+    opt_g, opt_d = sgd(model.g, 0.1), sgd(model.d, 0.2)
+    probe.attach(model, {"g": opt_g, "d": opt_d})
+    g_losses, d_losses = [], []
+    ones, zeros = torch.ones(8, 1), torch.zeros(8, 1)
+    for _ in range(3):
+        opt_d.zero_grad()
+        real = F.binary_cross_entropy_with_logits(model.d(torch.randn(8, 8)), ones)
+        fake = F.binary_cross_entropy_with_logits(model.d(model.g(torch.randn(8, 4)).detach()), zeros)
+        (real + fake).backward()
+        opt_d.step()
+        opt_g.zero_grad()
+        loss = F.binary_cross_entropy_with_logits(model.d(model.g(torch.randn(8, 4))), ones)
+        loss.backward()
+        opt_g.step()
+        d_losses.append((real + fake).item())
+        g_losses.append(loss.item())
+    assert senders.last.series("train/loss") == [(step, close(loss)) for step, loss in enumerate(g_losses, 1)]
+    assert senders.last.values("train/loss/d") == close(d_losses)
+    assert senders.last.values("lr/g/0") == [0.1] * 3
+    assert senders.last.values("lr/d/0") == [0.2] * 3
+    assert "train/accuracy" not in senders.last.keys()
+    assert senders.last.facts()["optimizers"] == 2
+
+
+def test_the_norm_is_taken_before_clipping_and_after(net, batches, senders):
+    optimizer = sgd(net)
+    probe.attach(net, optimizer)
+    before, after = [], []
+    for x, y in batches:
+        optimizer.zero_grad()
+        F.cross_entropy(net(x), y).backward()
+        before.append(nn.utils.clip_grad_norm_(net.parameters(), 0.5).item())
+        after.append(math.sqrt(sum(p.grad.square().sum().item() for p in net.parameters())))
+        optimizer.step()
+    assert senders.last.values("grad/norm") == close(before)
+    assert senders.last.values("grad/norm_applied") == close(after)
+
+
+def test_clipping_by_value_is_measured_before_and_after(net, batches, senders):
+    optimizer = sgd(net)
+    probe.attach(net, optimizer)
+    norms = []
+    F.cross_entropy(net(batches[0][0]), batches[0][1]).backward()
+    for limit in (math.inf, 0.01):
+        nn.utils.clip_grad_value_(net.parameters(), limit) if limit < 1 else None
+        norms.append(math.sqrt(sum(p.grad.square().sum().item() for p in net.parameters())))
+    optimizer.step()
+    assert senders.last.values("grad/norm") == close(norms[:1])
+    assert senders.last.values("grad/norm_applied") == close(norms[1:])
+
+
+def test_the_learning_rate_is_the_one_that_the_step_used(net, batches, senders):
+    optimizer = torch.optim.SGD(
+        [{"params": net.conv.parameters(), "lr": 0.1, "name": "conv"}, {"params": net.head.parameters()}], lr=0.2
+    )
+    scheduler = torch.optim.lr_scheduler.ExponentialLR(optimizer, 0.5)
+    probe.attach(net, optimizer)
+    for x, y in batches[:3]:
+        optimizer.zero_grad()
+        F.cross_entropy(net(x), y).backward()
+        optimizer.step()
+        scheduler.step()
+    assert senders.last.values("lr/conv") == [0.1, 0.05, 0.025]
+    assert senders.last.values("lr/1") == [0.2, 0.1, 0.05]
+    assert [group.name for group in senders.last.hello.groups] == ["conv", "1"]
+
+
+def test_a_metric_on_the_side_and_a_forward_that_is_not_learned_from_change_nothing(net, batches, senders):
+    optimizer = sgd(net)
+    probe.attach(net, optimizer)
+    printed = []
+    for x, y in batches:
+        optimizer.zero_grad()
+        logits = net(x)
+        with torch.no_grad():
+            F.mse_loss(logits, torch.zeros_like(logits))
+        loss = F.cross_entropy(logits, y)
+        loss.backward()
+        optimizer.step()
+        printed.append(loss.item())
+        net.eval()
+        F.cross_entropy(net(x), 2 - y)  # an evaluation that left gradients on
+        net.train()
+    assert senders.last.values("train/loss") == close(printed)
+    assert sum(sum(total) for _, _, total, _ in senders.last.classes("train")) == 0
+    assert not {key for key in senders.last.keys() if key.startswith(("val/", "train/mse"))}
+
+
+def test_class_counts_are_those_of_a_plain_count(net, batches, senders):
+    optimizer = sgd(net)
+    run = probe.attach(net, optimizer, every=3, classes=["a", "b", "c"])
+    predictions, targets = [], []
+
+    def loss_of(logits, y):
+        predictions.append(logits.argmax(1))
+        targets.append(y)
+        return F.cross_entropy(logits, y)
+
+    train(net, optimizer, batches, loss_of)
+    net.eval()
+    with torch.no_grad():
+        for x, y in batches[:2]:
+            loss_of(net(x), y)
+    run.detach()
+
+    def plain(part):
+        p, t = torch.cat(predictions[part]).tolist(), torch.cat(targets[part]).tolist()
+        return (
+            [sum(a == b == k for a, b in zip(p, t, strict=True)) for k in range(3)],
+            [t.count(k) for k in range(3)],
+            [p.count(k) for k in range(3)],
+        )
+
+    assert senders.last.classes("train") == [(3, *plain(slice(0, 3))), (6, *plain(slice(3, 6)))]
+    assert senders.last.classes("val") == [(6, *plain(slice(6, 8)))]
+
+
+def test_epochs_are_passes_over_the_training_loader_only(net, batches, senders):
+    data = TensorDataset(torch.cat([x for x, _ in batches]), torch.cat([y for _, y in batches]))
+    loader, val_loader = DataLoader(data, batch_size=32), DataLoader(data, batch_size=48)
+    optimizer = sgd(net)
+    probe.attach(net, optimizer)
+    for _ in range(2):
+        train(net, optimizer, loader, F.cross_entropy)
+        with torch.no_grad():
+            for x, y in val_loader:
+                F.cross_entropy(net(x), y)
+    train(net, optimizer, loader, F.cross_entropy)
+    epochs = [(fact.step, fact.value) for fact in senders.last.batch().facts if fact.name == "epoch"]
+    assert epochs == [(0, 1), (3, 2), (6, 3)]
+    assert senders.last.series("val/loss")[0][0] == 3
+
+
+def test_step_times_leave_evaluation_out_and_count_samples(net, batches, senders, monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr("probe.capture.clock.perf_counter", lambda: now[0])
+    optimizer = sgd(net)
+    probe.attach(net, optimizer)
+    for i, (x, y) in enumerate(batches[:3]):
+        now[0] += 1.0  # before the forward pass
+        logits = net(x)
+        now[0] += 3.0
+        optimizer.zero_grad()
+        F.cross_entropy(logits, y).backward()
+        optimizer.step()
+        if i == 1:
+            with torch.no_grad():
+                net(x)
+                now[0] += 100.0
+    assert senders.last.series("time/step_s") == [(2, 4.0), (3, 3.0)]
+    assert senders.last.series("rate/samples_per_s") == [(2, 4.0), (3, 16 / 3)]
+    assert senders.last.values("time/data_s") == [1.0, 0.0]
+
+
+def test_scalars_of_ones_own_keep_nan_apart_from_no_value(net, senders):
+    run = probe.attach(net, sgd(net), step=7)
+    run.log(reward=math.nan, length=3)
+    run.log(reward=torch.tensor(2.5))
+    run.validation(loss=0.25, accuracy=0.5)
+    rows = senders.last.rows()
+    assert math.isnan(rows[0][1]["user/reward"])
+    assert [scalars.get("user/length") for _, scalars in rows] == [3.0, None, None]
+    assert rows[1:] == [(7, {"user/reward": 2.5}), (7, {"val/loss": 0.25, "val/accuracy": 0.5})]
+
+
+def test_a_loss_that_is_nan_arrives_as_nan(net, batches, senders):
+    optimizer = sgd(net)
+    probe.attach(net, optimizer)
+    train(net, optimizer, [(batches[0][0] * math.nan, batches[0][1])], F.cross_entropy)
+    assert math.isnan(senders.last.values("train/loss")[0])
+    assert math.isnan(senders.last.values("grad/norm")[0])
+
+
+def test_marks_and_resumption_stand_on_the_time_axis(net, senders):
+    run = probe.attach(net, sgd(net), step=40, resume="0badcafe")
+    run.mark("curriculum stage 2")
+    marks = [(mark.step, mark.text, mark.kind) for mark in senders.last.batch().marks]
+    assert marks == [(40, "resumed from 0badcafe", "resume"), (40, "curriculum stage 2", "user")]
+
+
+def test_the_phase_follows_the_loop(net, batches, senders):
+    optimizer = sgd(net)
+    probe.attach(net, optimizer)
+    phases = [senders.last.heartbeat().phase.value]
+    train(net, optimizer, batches[:1], F.cross_entropy)
+    phases.append(senders.last.heartbeat().phase.value)
+    with torch.no_grad():
+        net(batches[0][0])
+    phases.append(senders.last.heartbeat().phase.value)
+
+    class Sink:
+        def write(self, _data):
+            phases.append(senders.last.heartbeat().phase.value)
+
+        def flush(self): ...
+
+    net(batches[0][0])
+    torch.save(net.state_dict(), Sink())
+    phases = list(dict.fromkeys(phases)) + [senders.last.heartbeat().phase.value]
+    assert phases == ["starting", "training", "evaluating", "checkpointing", "training"]
+
+
+def test_a_body_that_raises_says_goodbye_with_the_exception(net, senders):
+    with contextlib.suppress(ValueError), probe.attach(net, sgd(net)):
+        raise ValueError("bad batch")
+    goodbye = senders.last.goodbye
+    assert (goodbye.reason, goodbye.error, goodbye.exit_code) == ("exception", "ValueError: bad batch", 1)
+    assert goodbye.traceback.endswith("ValueError: bad batch\n")
+
+
+@pytest.mark.parametrize(("code", "reason", "exit_code"), [(3, "exit", 3), (0, "finished", 0), ("no", "exit", 1)])
+def test_a_body_that_exits_says_goodbye_with_its_code(net, senders, code, reason, exit_code):
+    with contextlib.suppress(SystemExit), probe.attach(net, sgd(net)):
+        raise SystemExit(code)
+    assert (senders.last.goodbye.reason, senders.last.goodbye.exit_code) == (reason, exit_code)
