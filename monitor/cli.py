@@ -85,7 +85,8 @@ def _diagnose(sub: argparse.ArgumentParser) -> Run:
     def run(args: argparse.Namespace) -> int:
         from monitor import diagnose
 
-        return diagnose.main(args.files, as_json=args.json, columns=args.map)
+        status: int = diagnose.main(args.files, as_json=args.json, columns=args.map)
+        return status
 
     return run
 

@@ -6,7 +6,7 @@ One thread applies messages; what it hands out is frozen or a view that stays va
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +20,6 @@ from probe.wire import Batch, ClassCounts, Heartbeat, LayerStats, Message, Notic
 TRAIN_SAMPLES = 512
 #: Measured steps kept of each layer statistic, for the sparklines.
 RECENT_LAYERS = 64
-_EDGES_S = 5
 
 
 class History:
@@ -148,7 +147,8 @@ class LayerHistory:
 def _newest(values: Floats) -> Floats:
     """The newest row; a statistic that is not in every report keeps its last report."""
     said = np.flatnonzero(~np.isnan(values).all(axis=1))
-    return values[said[-1]] if len(said) else values[-1]
+    newest: Floats = values[said[-1] if len(said) else -1]
+    return newest
 
 
 class ClassHistory:
@@ -192,4 +192,5 @@ class ClassHistory:
 
 
 def _share(part: NDArray[np.int64], whole: NDArray[np.int64]) -> Floats:
-    return np.divide(part, whole, out=np.full(len(whole), np.nan), where=whole > 0)
+    share: Floats = np.divide(part, whole, out=np.full(len(whole), np.nan), where=whole > 0)
+    return share

@@ -49,7 +49,7 @@ def rules(name: str | None) -> int:
     if name is None:
         width = max(map(len, by_name))
         for rule in RULES:
-            head = inspect.cleandoc(inspect.getmodule(rule.check).__doc__ or "").partition("\n")[0]  # type: ignore[union-attr]
+            head = inspect.cleandoc(inspect.getmodule(rule.check).__doc__ or "").partition("\n")[0]
             print(f"{rule.name:{width}}  {head}")
         return 0
     if name not in by_name:
@@ -57,5 +57,5 @@ def rules(name: str | None) -> int:
         hint = f"did you mean {close[0]!r}? " if close else ""
         print(f"bedside rules: no rule {name!r}; {hint}('bedside rules' lists all {len(RULES)})", file=sys.stderr)
         return USAGE
-    print(inspect.cleandoc(inspect.getmodule(by_name[name].check).__doc__ or "").partition("\n>>>")[0].rstrip())  # type: ignore[union-attr]
+    print(inspect.cleandoc(inspect.getmodule(by_name[name].check).__doc__ or "").partition("\n>>>")[0].rstrip())
     return 0

@@ -12,6 +12,7 @@ untouched, so a view is a handful of references and a length.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,26 +25,29 @@ _FIRST_CAPACITY = 64
 Indices = NDArray[np.int64]
 
 
-class Appendable:
+Number = TypeVar("Number", np.float64, np.int64)
+
+
+class Appendable(Generic[Number]):
     """A growing array. What :meth:`view` returned stays as it was."""
 
-    def __init__(self, dtype: type[np.float64] | type[np.int64]) -> None:
-        self._data: NDArray[np.float64] | NDArray[np.int64] = np.empty(_FIRST_CAPACITY, dtype)
+    def __init__(self, dtype: type[Number]) -> None:
+        self._data: NDArray[Number] = np.empty(_FIRST_CAPACITY, dtype)
         self._size = 0
 
     def __len__(self) -> int:
         return self._size
 
-    def append(self, values: NDArray[np.float64] | NDArray[np.int64]) -> None:
+    def append(self, values: NDArray[Number]) -> None:
         size = self._size + len(values)
         if size > len(self._data):
-            grown = np.empty(max(size, 2 * len(self._data)), self._data.dtype)
+            grown: NDArray[Number] = np.empty(max(size, 2 * len(self._data)), self._data.dtype)
             grown[: self._size] = self._data[: self._size]
             self._data = grown
         self._data[self._size : size] = values
         self._size = size
 
-    def view(self) -> NDArray[np.float64] | NDArray[np.int64]:
+    def view(self) -> NDArray[Number]:
         view = self._data[: self._size]
         view.flags.writeable = False
         return view
@@ -113,7 +117,7 @@ class Level:
         self._finite.append(blocks.finite)
 
     def blocks(self) -> Blocks:
-        return Blocks(self._low.view(), self._high.view(), self._total.view(), self._finite.view())  # type: ignore[arg-type]
+        return Blocks(self._low.view(), self._high.view(), self._total.view(), self._finite.view())
 
 
 class Series:
@@ -122,7 +126,7 @@ class Series:
     def __init__(self, key: str) -> None:
         self.key = key
         self._values = Appendable(np.float64)
-        self._steps: Appendable | None = None  # None as long as they count up by one from the first
+        self._steps: Appendable[np.int64] | None = None  # None as long as they count up by one from the first
         self._first_step = 0
         self._levels: list[Level] = []
 
@@ -147,7 +151,7 @@ class Series:
     def view(self) -> View:
         values, steps = self._values.view(), None if self._steps is None else self._steps.view()
         levels = tuple(level.blocks() for level in self._levels)
-        return View(self.key, values, steps, self._first_step, levels)  # type: ignore[arg-type]
+        return View(self.key, values, steps, self._first_step, levels)
 
     def _build(self) -> None:
         """Complete the blocks that have become whole, floor by floor."""
@@ -163,7 +167,7 @@ class Series:
             if first == last:
                 return
             if height == 0:
-                source = singles(self._values.view()[first * FACTOR : last * FACTOR])  # type: ignore[arg-type]
+                source = singles(self._values.view()[first * FACTOR : last * FACTOR])
             else:
                 blocks = self._levels[height - 1].blocks()
                 part = slice(first * FACTOR, last * FACTOR)

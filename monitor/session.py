@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from monitor.feeds import Closable, Feed, LinkChanged
+from monitor.feeds import Feed, LinkChanged, close
 from monitor.history import History
 from monitor.model import EMPTY, Link, Phase, RunRow, RunState, SeriesView, Snapshot
 from probe.wire import Goodbye
@@ -59,8 +59,7 @@ class Session:
 
     def close(self) -> None:
         """Stop reading, and wait for the thread, briefly."""
-        if isinstance(self._feed, Closable):
-            self._feed.close()
+        close(self._feed)
         if self._thread.is_alive():
             self._thread.join(2.0)
 

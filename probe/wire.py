@@ -68,7 +68,7 @@ class _Message(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="type"
 # ---------------------------------------------------------------------------------------------------- the values
 
 
-class Column(_Value, array_like=True):
+class Column(_Value, frozen=True, array_like=True):
     """One series over the rows of a batch (or one statistic over the layers of a model).
 
     ``values`` is packed little-endian; ``at`` holds the row indices (uint32) that have a value. An empty ``at``
@@ -80,7 +80,7 @@ class Column(_Value, array_like=True):
     at: bytes = b""
 
 
-class Layer(_Value, array_like=True):
+class Layer(_Value, frozen=True, array_like=True):
     """A leaf module that owns parameters, in the order of ``model.named_modules()``."""
 
     name: str
@@ -89,7 +89,7 @@ class Layer(_Value, array_like=True):
     trainable: bool = True
 
 
-class Group(_Value, array_like=True):
+class Group(_Value, frozen=True, array_like=True):
     """A parameter group of an optimizer; its learning rate is the series ``lr/NAME``."""
 
     name: str
@@ -97,7 +97,7 @@ class Group(_Value, array_like=True):
     parameters: int
 
 
-class LayerStats(_Value, kw_only=True):
+class LayerStats(_Value, frozen=True, kw_only=True):
     """Per-layer statistics of one step.
 
     ``stats`` maps ``grad_norm``, ``weight_norm``, ``update_ratio``, ``act_mean``, ``act_std``, ``act_zero_frac``,
@@ -108,7 +108,7 @@ class LayerStats(_Value, kw_only=True):
     stats: dict[str, Column]
 
 
-class ClassCounts(_Value, kw_only=True):
+class ClassCounts(_Value, frozen=True, kw_only=True):
     """Class-wise counts since the last ones of the same split: int64[classes] each.
 
     ``split`` is ``train`` or ``val``. ``total`` counts the targets of a class, ``correct`` those predicted right,
@@ -122,7 +122,7 @@ class ClassCounts(_Value, kw_only=True):
     predicted: bytes
 
 
-class Mark(_Value, kw_only=True):
+class Mark(_Value, frozen=True, kw_only=True):
     """A point on the time axis that a person or a command left there.
 
     ``kind`` is ``user``, ``command``, ``resume``, ``epoch`` or ``gap``.
@@ -134,7 +134,7 @@ class Mark(_Value, kw_only=True):
     kind: str = "user"
 
 
-class Fact(_Value, kw_only=True):
+class Fact(_Value, frozen=True, kw_only=True):
     """Something that is so, rather than a number that moves: ``objective`` = ``cross_entropy``, for one.
 
     A later fact of the same name replaces the earlier one. The catalogue is in ``docs/reference/wire.md``.
@@ -148,7 +148,7 @@ class Fact(_Value, kw_only=True):
 # -------------------------------------------------------------------------------------------------- the messages
 
 
-class Hello(_Message, kw_only=True):
+class Hello(_Message, frozen=True, kw_only=True):
     """Who is training what. First message of every connection; sent again when a recorder is started anew."""
 
     schema: int
@@ -175,7 +175,7 @@ class Hello(_Message, kw_only=True):
     control: list[str] = []
 
 
-class Batch(_Message, kw_only=True):
+class Batch(_Message, frozen=True, kw_only=True):
     """What gathered in the training process since the last batch; also a page of the run file (several merged).
 
     ``seq`` counts batches from 1 without a gap; a page covers ``first_seq`` to ``seq`` (0 means just ``seq``).
@@ -197,7 +197,7 @@ class Batch(_Message, kw_only=True):
     facts: list[Fact] = []
 
 
-class Heartbeat(_Message, kw_only=True):
+class Heartbeat(_Message, frozen=True, kw_only=True):
     """That the training process is there: four times a minute at least, each second while no step completes.
 
     ``cost_us`` is the probe's own CPU time a step, ``cost_share`` that as a share of the step's wall time;
@@ -213,7 +213,7 @@ class Heartbeat(_Message, kw_only=True):
     faults: list[str] = []
 
 
-class Goodbye(_Message, kw_only=True):
+class Goodbye(_Message, frozen=True, kw_only=True):
     """How it ended.
 
     ``reason`` is ``finished``, ``detached``, ``exception``, ``exit`` (a non-zero exit code), ``signal``,
@@ -229,13 +229,13 @@ class Goodbye(_Message, kw_only=True):
     traceback: str = ""
 
 
-class Committed(_Message, kw_only=True):
+class Committed(_Message, frozen=True, kw_only=True):
     """Recorder to training process: every batch up to ``seq`` is in the run file."""
 
     seq: int
 
 
-class Notice(_Message, kw_only=True):
+class Notice(_Message, frozen=True, kw_only=True):
     """One line for a person, said once: what cannot be seen, what could not be written, and what to do."""
 
     text: str
@@ -243,7 +243,7 @@ class Notice(_Message, kw_only=True):
     severity: Severity = Severity.WARNING
 
 
-class Alert(_Message, kw_only=True):
+class Alert(_Message, frozen=True, kw_only=True):
     """A condition that opened, is updated, and resolves. Told again with the same ``id`` whenever it changes.
 
     ``first_step`` is where the trouble began, ``raised_step`` where it was said. ``evidence`` may hold NaN and
@@ -274,7 +274,7 @@ class Alert(_Message, kw_only=True):
         return self.resolved_step is None
 
 
-class Command(_Message, kw_only=True):
+class Command(_Message, frozen=True, kw_only=True):
     """Monitor to training process, through the recorder: do this between two steps.
 
     ``name`` is one of ``Hello.control``; ``args`` are its named arguments; ``by`` says who asked.
@@ -288,7 +288,7 @@ class Command(_Message, kw_only=True):
     args: dict[str, Any] = {}
 
 
-class Ack(_Message, kw_only=True):
+class Ack(_Message, frozen=True, kw_only=True):
     """What became of a command: done, or refused with a reason, and from which step on."""
 
     id: str
@@ -298,14 +298,14 @@ class Ack(_Message, kw_only=True):
     applied: dict[str, Any] = {}
 
 
-class HistoryRequest(_Message, kw_only=True):
+class HistoryRequest(_Message, frozen=True, kw_only=True):
     """Monitor to recorder: everything after batch ``after_seq`` (0: all of it)."""
 
     id: str
     after_seq: int = 0
 
 
-class History(_Message, kw_only=True):
+class History(_Message, frozen=True, kw_only=True):
     """Recorder to monitor: one part of the answer. ``frames`` are encoded messages, oldest first.
 
     ``share`` is how much of the answer has been sent by now, 0 to 1; ``done`` marks the last part.
@@ -355,9 +355,10 @@ def decode(frame: bytes) -> Message | None:
     if len(frame) > MAX_FRAME_BYTES:
         return None
     try:
-        return _decoder.decode(frame)
+        message: Message = _decoder.decode(frame)
     except (msgspec.MsgspecError, ValueError, RecursionError):
         return None
+    return message
 
 
 def pack_floats(values: list[float]) -> bytes:

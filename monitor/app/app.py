@@ -38,7 +38,7 @@ class MonitorApp(App[None]):
     ENABLE_COMMAND_PALETTE = False
     CSS = """
     Screen { overflow: hidden; }
-    Screen > Panel { position: absolute; display: none; }
+    .stage { position: absolute; display: none; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("j,down", "move(1)"),

@@ -51,7 +51,7 @@ class Scale:
         """At most ``most`` round values in the range, with their labels, the lowest first."""
         if most < 1:
             return []
-        if self.log and self.high / self.low > 8:
+        if self.log and self.high / self.low > 3:
             return _log_ticks(self.low, self.high, most)
         step = round_step((self.high - self.low) / most)
         first, last = math.ceil(self.low / step - 1e-9), math.floor(self.high / step + 1e-9)
@@ -93,12 +93,12 @@ def round_step(at_least: float) -> float:
 def _log_ticks(low: float, high: float, most: int) -> list[tuple[float, str]]:
     first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
     found: list[float] = []
-    for digits in ((1, 2, 5), (1, 3), (1,)):
+    for digits in ((1, 1.5, 2, 3, 5, 7), (1, 2, 3, 5), (1, 2, 5), (1, 3), (1,)):
         found = [d * 10.0**e for e in range(first, last + 1) for d in digits if low <= d * 10.0**e <= high]
         if len(found) <= most:
             break
     found = found[:: max(math.ceil(len(found) / most), 1)]
-    return [(value, tick_label(value, value)) for value in found]
+    return [(value, tick_label(value, value / 10)) for value in found]
 
 
 def tick_label(value: float, step: float) -> str:
@@ -166,7 +166,7 @@ def sparkline(values: Floats, width: int) -> str:
     kept = np.clip(values[finite], -_HUGE, _HUGE)
     low, spread = kept.min(), np.ptp(kept)
     level = np.zeros(len(values), np.int64)
-    if spread > 0:
+    if spread > 1e-9 * np.abs(kept).max():
         level[finite] = np.round((kept - low) / spread * (len(LEVELS) - 1)).astype(np.int64)
     return "".join(LEVELS[i] if ok else " " for i, ok in zip(level, finite, strict=True)).rjust(width)
 

@@ -45,17 +45,17 @@ def real(value: float | None, digits: int = 4) -> str:
         return "0"
     sign, size = ("−" if value < 0 else ""), abs(value)
     exponent = math.floor(math.log10(size))
-    if exponent >= 6 or exponent < -3:
+    if exponent >= 6 or exponent <= -digits:
         mantissa, _, power = f"{size:.{max(digits - 2, 0)}e}".partition("e")
         return f"{sign}{mantissa}e{int(power)}"
     if size >= 1000:
         return f"{sign}{size:,.0f}"
-    return f"{sign}{size:.{max(digits - 1 - max(exponent, 0), 0)}f}"
+    return f"{sign}{size:.{max(min(digits - 1 - exponent, digits), 0)}f}"
 
 
 def loss(value: float) -> str:
     """A loss with the digits that one watches move: ``1.8671``, ``0.00412``, ``NaN``."""
-    return real(value, 5)
+    return real(value, 5 if abs(value) >= 1 else 4)
 
 
 def signed(value: float, digits: int = 3) -> str:
@@ -78,6 +78,14 @@ def signed_percent(share: float) -> str:
         return f"×{share + 1:.0f}" if share > 0 else "−999%"
     text = f"{abs(100 * share):.{1 if abs(share) < 0.9995 else 0}f}%"
     return text if text == "0.0%" else ("+" if share > 0 else "−") + text
+
+
+def points(share: float) -> str:
+    """A difference of shares in points: 0.0031 -> ``+0.31``, -0.062 -> ``−6.2``, and ``·`` for none."""
+    if not math.isfinite(share):
+        return NONE
+    size = f"{abs(100 * share):.{2 if abs(share) < 0.00995 else 1}f}"
+    return "·" if not size.strip("0.") else ("+" if share > 0 else "−") + size
 
 
 def duration(seconds: float) -> str:

@@ -54,6 +54,13 @@ class Scene:
         return (hello.started_s if hello else 0.0) + self.snapshot.elapsed_s
 
     @property
+    def stalled_s(self) -> float:
+        """How long ago the newest step was. This compares two hosts' clocks: nothing else is known of a late joiner's
+        wait, and it is told in minutes."""
+        last_s = self.snapshot.last_time_s
+        return 0.0 if last_s is None or self.wall is None else max(self.wall.timestamp() - last_s, 0.0)
+
+    @property
     def is_ticking(self) -> bool:
         """Whether the screen has something that grows without news: the age of the data."""
         snapshot = self.snapshot

@@ -18,7 +18,9 @@ class Stage:
     """Every panel once, each with a place on the screen or out of sight."""
 
     def __init__(self) -> None:
-        self.panels: dict[str, Panel] = {name: kind(id=name) for name, kind in {**EDGES, **PANELS}.items()}
+        self.panels: dict[str, Panel] = {
+            name: kind(id=name, classes="stage") for name, kind in {**EDGES, **PANELS}.items()
+        }
         self.places: layout.Places = {}
         self.size = Size(0, 0)
 

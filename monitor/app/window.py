@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from monitor.model import Floats, SeriesView
 
-#: Bucket widths, times a power of ten. So close to each other that a chart is never less than three quarters full.
-_LADDER = (10, 12, 15, 20, 25, 30, 40, 50, 60, 80)
+#: Bucket widths, times a power of ten. So close to each other that a chart of a long run is nearly full.
+_LADDER = (10, 11, 12, 14, 16, 18, 20, 22, 25, 28, 32, 36, 40, 45, 50, 56, 63, 70, 80, 90)
 _STRETCHES = (16, 12, 8, 6, 4, 3, 2, 1)
 
 #: An average started this many time constants early is, to a fiftieth, the one started at the first step.
@@ -111,14 +111,16 @@ def _stretched(series: SeriesView, window: Window, before: int) -> Trace:
 
 
 def smoothed(series: SeriesView | None, window: Window, smoothing: float) -> Trace:
-    """The trace with its means averaged exponentially over the columns; 0 leaves them as they are.
+    """The trace with its means averaged exponentially over the steps; 0 leaves them as they are.
 
+    A column of many steps is an average already and hardly changes: so zooming out does not make the curve lag.
     The average begins some columns before the window, so that moving the window does not move the curve.
     """
+    smoothing **= window.width
     if series is None or not len(series) or smoothing <= 0:
         return trace(series, window)
     room = (window.start - series.first_step) * window.stretch // window.width
-    before = int(min(max(room, 0), _WARM_UP / (1 - smoothing)))
+    before = int(min(max(room, 0), _WARM_UP * window.stretch / (1 - smoothing)))
     raw = trace(series, window, before=before)
     mean = average(raw.mean, smoothing)
     return Trace(raw.low[before:], raw.high[before:], mean[before:], raw.bad[before:])
@@ -133,6 +135,15 @@ def average(values: Floats, smoothing: float) -> Floats:
         weight = smoothing * weight + (1 - smoothing)
         out[index] = total / weight
     return out
+
+
+def newest_average(series: SeriesView, smoothing: float) -> float:
+    """The exponential average over the steps at the newest one; NaN if there is no finite value near it."""
+    if smoothing <= 0:
+        return series.last
+    _, values = series.tail(int(_WARM_UP / (1 - smoothing)))
+    kept = values[np.isfinite(values)]
+    return float(average(kept, smoothing)[-1]) if len(kept) else float("nan")
 
 
 def joined(values: Floats, broken: NDArray[np.bool_]) -> Floats:

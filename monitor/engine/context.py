@@ -212,8 +212,8 @@ class RunState:
         self.tables["val_predicted"].append(counts.step, predicted / max(predicted.sum(), 1))
         self.columns["val_hit"].append(counts.step, float(correct.sum() / total.sum()))
 
-    def evaluation(self, step: int, val_loss: float, val_accuracy: float) -> None:
-        """One evaluation, with the training levels since the last one."""
+    def evaluation(self, step: int, val_loss: float | None, val_accuracy: float | None) -> None:
+        """One evaluation, with the training levels since the last one. A value that it lacks is None."""
         end, accuracy_end = self._ends["loss"], self._ends["accuracy"]
         since = min(max(end - self._evaluated_at, 1), 64)
         level = median(self.loss.before(end, since).values)
@@ -222,13 +222,14 @@ class RunState:
         self._evaluations += 1
         row = {"val_loss": val_loss, "train_level": level, "val_accuracy": val_accuracy, "train_accuracy": accuracy}
         for name, value in row.items():
-            self.columns[name].append(step, value)
-        if math.isfinite(val_loss):
+            if value is not None:
+                self.columns[name].append(step, value)
+        if val_loss is not None and math.isfinite(val_loss):
             if math.isnan(self._val_first):
                 self._val_first = val_loss
             if not val_loss >= self._val_best:
                 self._val_best, self._val_best_step, self._train_at_best = val_loss, step, level
-        if math.isfinite(val_accuracy) and not val_accuracy <= self._val_accuracy_best:
+        if val_accuracy is not None and not val_accuracy <= self._val_accuracy_best:
             self._val_accuracy_best = val_accuracy
 
     # ----------------------------------------------------------------------------------------------- what rules see

@@ -37,8 +37,8 @@ class _Loss(NamedTuple):
 
 
 class _Evaluation(NamedTuple):
-    val_loss: float
-    val_accuracy: float
+    val_loss: float | None
+    val_accuracy: float | None
 
 
 _Event = tuple[int, int, int, "_Loss | _Evaluation | Mark | Fact | LayerStats | ClassCounts"]
@@ -83,13 +83,13 @@ class Engine:
         self._state.settle()
         return self._incidents.take_changed()
 
-    def finish(self, goodbye: Goodbye | None) -> list[Alert]:
+    def finish(self, goodbye: Goodbye | None) -> list[Alert]:  # noqa: ARG002  what rules of endings will need
         """The end of the run: one more look at what came after the last point of the grid."""
         if self._state.points > self._looked_at:
             self._look(Clock.STEPS, self._state.step, is_last=True)
         return self._incidents.take_changed()
 
-    # ----------------------------------------------------------------------------------------------------------- events
+    # --------------------------------------------------------------------------------------------------------- events
 
     def _loss_events(self, batch: Batch, steps: Steps, losses: Floats, start: int) -> list[_Event]:
         """Points of the grid, and onsets of values that are not finite."""
@@ -104,10 +104,8 @@ class Engine:
         begins = bad & ~np.concatenate([[not self._was_finite], bad[:-1]])
         if bad.size:
             self._was_finite = not bad[-1]
-        for i in np.flatnonzero(begins).tolist():
-            if (start + i + 1) % GRID:
-                events.append((int(steps[i]), _STEP, i, _Loss(start + i + 1, True)))
-        return events
+        onsets = [i for i in np.flatnonzero(begins).tolist() if (start + i + 1) % GRID]
+        return events + [(int(steps[i]), _STEP, i, _Loss(start + i + 1, True)) for i in onsets]
 
     @staticmethod
     def _position(steps: Steps, step: int, start: int) -> int:
@@ -121,7 +119,7 @@ class Engine:
         elif isinstance(what, _Evaluation):
             state.evaluation(step, what.val_loss, what.val_accuracy)
             self._look(Clock.EVALUATIONS, step)
-            if not np.isfinite(what.val_loss):
+            if what.val_loss is not None and not np.isfinite(what.val_loss):
                 self._look(Clock.STEPS, step, is_onset=True)
         elif isinstance(what, LayerStats):
             state.layers(what)
@@ -137,7 +135,7 @@ class Engine:
         elif isinstance(what, Fact):
             state.fact(what)
 
-    # ------------------------------------------------------------------------------------------------------------ looks
+    # ---------------------------------------------------------------------------------------------------------- looks
 
     def _look(self, clock: Clock, step: int, *, is_onset: bool = False, is_last: bool = False) -> None:
         """Ask the rules of a clock that are due. At an onset only those that want raw values are."""
@@ -172,8 +170,8 @@ class Engine:
                 if watch in watches:
                     watches.remove(watch)
             self._on_fault(
-                f"Rule '{rule.name}' is off for this run: it failed at step {step} ({type(error).__name__}: {error}). "
-                "The other rules go on. Please report this."
+                f"Rule '{rule.name}' is off for this run: it failed at step {step} ({type(error).__name__}: "
+                f"{error}). The other rules go on. Please report this."
             )
 
 
@@ -189,9 +187,10 @@ def _other_events(batch: Batch) -> list[_Event]:
         rows.column_of(batch, key) for key in ("val/loss", "val/accuracy")
     )
     if loss_rows.size or accuracy_rows.size:
-        values = {int(row): [float(value), np.nan] for row, value in zip(loss_rows, losses, strict=True)}
-        for row, value in zip(accuracy_rows, accuracies, strict=True):
-            values.setdefault(int(row), [np.nan, np.nan])[1] = float(value)
+        loss_at = dict(zip(loss_rows.tolist(), losses.tolist(), strict=True))
+        accuracy_at = dict(zip(accuracy_rows.tolist(), accuracies.tolist(), strict=True))
         steps = rows.steps_of(batch)
-        events += [(int(steps[row]), _EVALUATION, row, _Evaluation(*pair)) for row, pair in sorted(values.items())]
+        for row in sorted(loss_at.keys() | accuracy_at.keys()):
+            what = _Evaluation(loss_at.get(row), accuracy_at.get(row))
+            events.append((int(steps[row]), _EVALUATION, row, what))
     return events

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import msgspec
 
 from monitor.model import Alert
 from monitor.rules import Evidence, Rule, RunContext, text_of
-
-logger = logging.getLogger(__name__)
 
 #: Looks in a row that must find nothing before an alert resolves.
 CLEAN_LOOKS: Final = 3
@@ -56,6 +53,11 @@ class Watch:
     def holds(self) -> bool:
         return self.incident is not None
 
+    @property
+    def is_alarm(self) -> bool:
+        severity = self.found.severity if self.found is not None else None
+        return (self.rule.severity if severity is None else severity).is_alarm
+
 
 class Incidents:
     """All alerts of a run, and which rule owns which of them."""
@@ -80,11 +82,9 @@ class Incidents:
             return
         watch.clean = 0
         watch.streak += 1
-        if watch.found is None or not watch.holds:
-            first = watch.found if watch.streak > 1 else found
+        if watch.streak > 1 and watch.found is not None:
             # Where it began is what the first look of the streak said: later windows have moved on.
-            began = first.first_step if first is not None else found.first_step
-            found = Evidence(found.numbers, began, found.severity, found.where, found.confidence)
+            found = replace(found, first_step=watch.found.first_step)
         watch.found = found
         if watch.holds:
             self._hold(watch, found, context, step)
@@ -95,16 +95,11 @@ class Incidents:
         """The rule may not look: a streak does not bridge the gap, and an open alert stays as it is."""
         watch.streak = 0
 
-    def switch_off(self, watch: Watch, context: RunContext, step: int, time_s: float) -> None:
-        """The rule has failed: what it held is closed, since nothing would ever close it."""
-        if watch.holds:
-            self._close(watch, context, step, time_s)
-
     # ----------------------------------------------------------------------------------------------------- lifecycle
 
     def _open(self, watch: Watch, found: Evidence, context: RunContext, step: int, time_s: float) -> None:
         watch.looks = 0
-        cause = self._cause_of(watch, found, step)
+        cause = self._cause_of(watch, found)
         if cause is not None:
             self._fold(watch, cause)
             return
@@ -113,7 +108,7 @@ class Incidents:
             self._take_over(watch, effect, found, context, step, time_s)
             return
         again = watch.last_incident
-        if again is not None and context.points - watch.closed_at <= REPEAT_STEPS:
+        if again is not None and self._is_same(watch, found, context):
             watch.incident = again
             old = self.alerts[again]
             self._tell(watch, found, context, step, resolved_step=None, count=old.count + 1)
@@ -132,29 +127,42 @@ class Incidents:
         watch.incident = watch.last_incident = id_
         self._tell(watch, found, context, step)
 
+    def _is_same(self, watch: Watch, found: Evidence, context: RunContext) -> bool:
+        """Whether what the rule found is its last alert come back: soon after, or begun before that was over."""
+        if context.points - watch.closed_at <= REPEAT_STEPS:
+            return True
+        over = self.alerts[watch.last_incident].resolved_step if watch.last_incident is not None else None
+        return over is not None and found.first_step is not None and found.first_step < over
+
     def _hold(self, watch: Watch, found: Evidence, context: RunContext, step: int) -> None:
         watch.looks += 1
         alert = self._owned(watch)
         if alert is None:
             return
         worse = found.severity is not None and found.severity > alert.severity
-        if worse or set(found.where) - set(alert.where) or watch.looks % REFRESH_LOOKS == 0:
+        if worse or set(found.where) - set(alert.where):
             self._tell(watch, found, context, step)
+        elif watch.looks % REFRESH_LOOKS == 0:
+            # The action stays: what it tells to change, and to which value, was read when the trouble began.
+            self._tell(watch, found, context, step, action=alert.action)
 
     def _close(self, watch: Watch, context: RunContext, step: int, time_s: float) -> None:
         alert = self._owned(watch)
-        id_, watch.incident, watch.streak = watch.incident, None, 0
-        watch.closed_at = context.points
+        symptoms = [
+            other for other in self.watches.values() if other is not watch and other.incident == watch.incident
+        ]
+        if alert is not None and any(other.is_alarm for other in symptoms):
+            return  # the harm that it did is still there: units that a divergence has killed stay dead
+        watch.incident, watch.streak, watch.closed_at = None, 0, context.points
         if alert is None:
             return
         self._put(msgspec.structs.replace(alert, resolved_step=step, last_step=step))
-        for other in self.watches.values():
-            if other.incident == id_:  # a symptom that outlives its cause speaks for itself
-                other.incident = None
-                if other.found is not None:
-                    self._open(other, other.found, context, step, time_s)
+        for other in symptoms:
+            other.incident = None
+            if other.found is not None:
+                self._open(other, other.found, context, step, time_s)
 
-    def _tell(self, watch: Watch, found: Evidence, context: RunContext, step: int, **changes: int | None) -> None:
+    def _tell(self, watch: Watch, found: Evidence, context: RunContext, step: int, **changes: object) -> None:
         """Put the newest findings into the alert that a rule owns. Severity never falls; where it began stays."""
         assert watch.incident is not None
         alert = self.alerts[watch.incident]
@@ -162,19 +170,16 @@ class Incidents:
         told = Evidence(
             found.numbers, alert.first_step, severity, found.where or tuple(alert.where), found.confidence
         )
-        self._put(
-            msgspec.structs.replace(
-                alert,
-                severity=max(alert.severity, severity),
-                last_step=step,
-                where=list(told.where),
-                evidence=dict(found.numbers),
-                summary=text_of(watch.rule.summary, told, context),
-                action=text_of(watch.rule.action, told, context),
-                confidence=found.confidence,
-                **changes,
-            )
-        )
+        new = {
+            "severity": max(alert.severity, severity),
+            "last_step": step,
+            "where": list(told.where),
+            "evidence": dict(found.numbers),
+            "summary": text_of(watch.rule.summary, told, context),
+            "action": text_of(watch.rule.action, told, context),
+            "confidence": found.confidence,
+        }
+        self._put(msgspec.structs.replace(alert, **(new | changes)))
 
     def _put(self, alert: Alert) -> None:
         self.alerts[alert.id] = alert
@@ -191,7 +196,7 @@ class Incidents:
         pairs = [(watch, self._owned(watch)) for watch in self.watches.values() if watch is not but]
         return [(watch, alert) for watch, alert in pairs if alert is not None]
 
-    def _cause_of(self, watch: Watch, found: Evidence, step: int) -> Alert | None:
+    def _cause_of(self, watch: Watch, found: Evidence) -> Alert | None:
         """The open alert that explains a finding: of a rule that can cause it, and that it cannot have caused."""
         severity = found.severity if found.severity is not None else watch.rule.severity
         for owner, alert in self._owners(but=watch):

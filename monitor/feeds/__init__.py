@@ -27,3 +27,9 @@ class Closable(Protocol):
     """A feed that waits for something can be told to stop, from another thread."""
 
     def close(self) -> None: ...
+
+
+def close(feed: object) -> None:
+    """Tell a feed to stop, if it is one that waits."""
+    if isinstance(feed, Closable):
+        feed.close()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 
-from monitor.feeds import Closable, Event, Feed, LinkChanged
+from monitor.feeds import Event, Feed, LinkChanged, close
 from monitor.model import Link
 
 LOOK_S = 0.25
@@ -24,8 +24,7 @@ class NewestFeed:
 
     def close(self) -> None:
         self._closed.set()
-        if isinstance(self._feed, Closable):
-            self._feed.close()
+        close(self._feed)
 
     def __iter__(self) -> Iterator[Event]:
         if self._earlier is not None:

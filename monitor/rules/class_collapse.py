@@ -56,7 +56,7 @@ def check(
     return Evidence(
         {"classes": int(lost.sum()), "recall": float(best[lost].max()), "share": share},
         first_step=int(val_recall.steps[-EVALUATIONS]),
-        where=tuple(class_name(context, index) for index in np.flatnonzero(lost)),
+        where=tuple(class_name(context, index) for index in np.flatnonzero(lost).tolist()),
     )
 
 

@@ -10,14 +10,12 @@ Quiet on      the share of raw zeros, of which half is normal behind a ReLU; few
 False alarms  0 of 244 healthy small networks (387,600 steps) with these limits
 Source        Lu et al. 2019, arXiv:1903.06733 (dying ReLU); 0.8 and 5 probes are from those runs
 
->>> found = check(Signal.of(np.tile([0.1, 0.9], (5, 1))), RunContext(layers=("conv1", "conv2")))
+>>> found = check(Signal.of([[0.1, 0.9]] * 5), RunContext(layers=("conv1", "conv2")))
 >>> found["dead_frac"], found.where
 (0.9, ('conv2',))
 """
 
 from __future__ import annotations
-
-import numpy as np
 
 from monitor.model import Severity
 from monitor.rules.context import RunContext
@@ -46,7 +44,8 @@ def check(dead_frac: Signal, context: RunContext, *, level: float = 1.0) -> Evid
 
 
 def summary(found: Evidence, context: RunContext) -> str:
-    return f"{found['dead_frac']:.0%} of the units of {listed(found.where)} have been zero for every sample since step {found.first_step}"
+    names = listed(found.where)
+    return f"{found['dead_frac']:.0%} of the units of {names} are zero for every sample since step {found.first_step}"
 
 
 def action(found: Evidence, context: RunContext) -> str:

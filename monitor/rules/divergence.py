@@ -68,7 +68,7 @@ def summary(found: Evidence, context: RunContext) -> str:
     against = f"{found['ratio']:.1f}x its start {found['start']:.3g}"
     if not found["ratio"] > 1:
         against = f"up from its best {found['best']:.3g}"
-    return f"loss {found['loss']:.3g} at step {context.step}, {against}, rising since step {found.first_step}"
+    return f"loss {found['loss']:.3g} at step {context.step}, {against}; lost since step {found.first_step}"
 
 
 def action(found: Evidence, context: RunContext) -> str:

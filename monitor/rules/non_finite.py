@@ -82,7 +82,8 @@ def action(found: Evidence, context: RunContext) -> str:
     calm = found["before"] <= context.best + 0.5 * context.drop
     if calm or context.lr is None:
         return f"Check the inputs of step {found.first_step} for NaN, 0/0 and log(0); then {reload}"
-    return f"Lower the learning rate from {context.lr:.3g} to {rounded(context.lr / 10)}, clip gradients at 1.0 and {reload}"
+    lr = f"from {context.lr:.3g} to {rounded(context.lr / 10)}"
+    return f"Lower the learning rate {lr}, clip gradients at 1.0 and {reload}"
 
 
 RULE = Rule(

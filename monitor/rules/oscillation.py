@@ -3,12 +3,12 @@ r"""The loss swings about a level well above its best and no longer falls: the s
 Signals       training loss
 Formula       over 256 steps: z = Mann-Kendall of 32 block means;  amp = (p90 - p10) / D;  gap = (median - best) / D;
               VR = variance ratio;  r1 = lag-1 correlation;  floor = 0.3 trivial (0.3 start if that is unknown)
-Fires         z > -2, amp > 0.25, gap > 0.15, median > floor, learning rate above 5 % of its peak, and
-              (VR > 2 or |r1| > 0.1 or gap > 1)
+Fires         z > -2, amp > 0.25, gap > 0.15, median - best > 5 SE of a block's median, median > floor, learning
+              rate above 5 % of its peak, and (VR > 2 or |r1| > 0.1 or gap > 1)
 Evidence      amp, gap, z, variance_ratio, correlation, median
 Action        Lower the learning rate to a third, or double the batch size.
 Quiet on      noise that still falls (batches of two), a loss near its floor, warm-up, a raised learning rate, a
-              marked change, several optimizers
+              marked change, several optimizers, a training accuracy or reward that improves meanwhile
 False alarms  0 of 244 healthy small networks (387,600 steps) with these limits
 Source        limits tuned on 84 recorded runs, tested on 160 others; chosen, not derived
 
@@ -27,18 +27,22 @@ import numpy as np
 from monitor.model import Severity
 from monitor.rules.context import RunContext
 from monitor.rules.rule import TREND, Clock, Evidence, Gate, Rule, Signal, rounded
-from monitor.rules.statistics import block_means, lag1_correlation, mann_kendall_z, median, variance_ratio
+from monitor.rules.statistics import block_means, lag1_correlation, mann_kendall_z, median, median_se, variance_ratio
 
 WINDOW = 256
+#: Steps in the blocks that the best level is the lowest of, and how far below the true level that can be, in SE.
+BLOCK, BEST_OF_MANY = 16, 5.0
 
 
 def check(loss: Signal, context: RunContext, *, level: float = 1.0) -> Evidence | None:
-    if len(loss) < WINDOW or context.lr_share <= 0.05:
+    if len(loss) < WINDOW or context.lr_share <= 0.05 or context.metric_improves:
         return None
     middle = median(loss.values[-WINDOW:])
     floor = 0.3 * (context.start if context.trivial is None else context.trivial)
     gap = (middle - context.best) / context.drop if context.drop > 0 else 0.0
-    if not (gap > 0.15 * level and middle > floor):
+    # The best of many noisy levels lies below the true one: by 4.7 SE after a million steps.
+    chance = BEST_OF_MANY * median_se(context.noise, BLOCK)
+    if not (gap > 0.15 * level and middle > floor and middle - context.best > chance):
         return None
     values = loss.values[-WINDOW:]
     low, high = np.partition(values, (WINDOW // 10, WINDOW - WINDOW // 10))[[WINDOW // 10, WINDOW - WINDOW // 10]]

@@ -3,7 +3,7 @@ r"""The validation loss rises while the training loss goes on falling.
 Signals       val_loss, train_level, val_accuracy, train_accuracy: one value an evaluation
 Formula       v = median of the newest 3 validation losses;  best, first = lowest and first one;
               s = noise of the validation losses, from differences;  t = median of the newest 3 training levels
-Fires         v - best > max(|best| / 10, (first - best) / 10, 2 s), t below its value at the best evaluation,
+Fires         v - best > max(|best| / 10, (first - best) / 50, 2 s), t below its value at the best evaluation,
               and v - t > |v| / 4;  or: training accuracy 0.10 above the validation's, and the best evaluation 5 or
               more ago, with v above best by 2 s
 Evidence      val_loss: v; best; train: t; rise: (v - best) / |best|; val_accuracy and its best where there is one
@@ -51,7 +51,7 @@ def check(
     v, t, best = latest(val_loss), latest(train_level), context.val_best
     noise = difference_noise(val_loss.values[np.isfinite(val_loss.values)])
     rise = v - best
-    rising = rise > level * max(abs(best) / 10, (context.val_first - best) / 10, 2 * noise)
+    rising = rise > level * max(abs(best) / 10, (context.val_first - best) / 50, 2 * noise)
     memorising = t < context.train_at_best and v - t > level * abs(v) / 4
     if not (rising and memorising) and not (
         accuracy_gap(train_accuracy, val_accuracy) > 0.10 * level

@@ -1,7 +1,8 @@
 r"""The weights hardly move and the loss hardly falls: the learning rate is far too low.
 
 Signals       update_ratio, grad_norm: of every layer, the newest probes
-Formula       ur = log10 of the median of 5 update ratios, the largest over the layers;  progress = (start - level) / |start|
+Formula       ur = log10 of the median of 5 update ratios, the largest over the layers;
+              progress = (start - level) / |start|
 Fires         ur < -4.3, progress < 20 %, every gradient norm above 1e-6, learning rate above half its peak
 Evidence      update_ratio: 10^ur; progress; lr
 Action        Raise the learning rate so that the update ratio comes to 1e-3.
@@ -36,7 +37,9 @@ MAX_FACTOR = 1000.0
 
 
 def check(update_ratio: Signal, grad_norm: Signal, context: RunContext, *, level: float = 1.0) -> Evidence | None:
-    if len(update_ratio) < PROBES or not len(grad_norm) or context.lr_share <= 0.5 or not context.start:
+    if len(update_ratio) < PROBES or not len(grad_norm) or not context.start:
+        return None
+    if level == 1.0 and context.lr_share <= 0.5:  # what a schedule lowers is meant to be low
         return None
     # The largest layer counts, so that a frozen embedding beside a learning head is no fault.
     per_layer = np.median(update_ratio.values[-PROBES:], axis=0)
@@ -55,9 +58,10 @@ def check(update_ratio: Signal, grad_norm: Signal, context: RunContext, *, level
 
 def action(found: Evidence, context: RunContext) -> str:
     factor = min(HEALTHY_RATIO / found["update_ratio"], MAX_FACTOR)
-    if context.lr is None:
+    if context.lr is None or context.lr_peak is None:
         return f"Raise the learning rate about {rounded(factor)}-fold"
-    return f"Raise the learning rate from {context.lr:.3g} to about {rounded(context.lr * factor)}"
+    # The peak is what people set; the ratio was measured at what the schedule has made of it.
+    return f"Raise the learning rate from {context.lr_peak:.3g} to about {rounded(context.lr * factor)}"
 
 
 RULE = Rule(

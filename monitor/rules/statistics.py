@@ -12,7 +12,8 @@ import numpy as np
 
 from monitor.model import Floats
 
-#: Standard deviations of a Gaussian in one median absolute deviation (Leys et al. 2013, doi:10.1016/j.jesp.2013.03.013).
+#: Standard deviations of a Gaussian in one median absolute deviation (Leys et al. 2013,
+#: doi:10.1016/j.jesp.2013.03.013).
 MAD_TO_SIGMA: Final = 1.4826
 #: Standard error of a Gaussian median in standard errors of its mean: sqrt(pi / 2).
 MEDIAN_TO_MEAN_SE: Final = 1.2533

@@ -75,7 +75,6 @@ class ClassesPanel(ListPanel):
         canvas.put_right(width - 8, y, [(f"{100 * value:.1f}", palette.pen("hi", bold=True, on=on))])
         before = float(table.before[index]) if index < len(table.before) else math.nan
         if math.isfinite(before):
-            change = 100 * (value - before)
-            text = "·" if abs(change) < 0.05 else f"{change:+.1f}".replace("-", "−")
-            tone: Ink = "dim" if abs(change) < 0.5 else "ok" if change > 0 else "crit"
-            canvas.put_right(width - 2, y, [(text, palette.pen(tone, on=on))])
+            change = value - before
+            tone: Ink = "dim" if abs(change) < 0.005 else "ok" if change > 0 else "crit"
+            canvas.put_right(width - 2, y, [(fmt.points(change), palette.pen(tone, on=on))])

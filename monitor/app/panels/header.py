@@ -76,6 +76,8 @@ def _link(scene: Scene) -> Span:
         return ("⇣ connecting", palette.pen("dim"))
     if snapshot.link is Link.LOADING:
         return (f"⇣ loading {fmt.percent(snapshot.loaded, 0)}", palette.pen("train"))
+    if snapshot.state is RunState.STALLED:
+        return (f"✗ stalled {fmt.ago(scene.stalled_s)}", palette.pen("crit", bold=True))
     if scene.silence == "silent":
         return (f"✗ silent {age}", palette.pen("crit", bold=True))
     if scene.silence == "late":
@@ -122,13 +124,15 @@ def _share(snapshot: Snapshot) -> float | None:
     """How far the run is, if it is known; while the history loads, how far that is."""
     if snapshot.link is Link.LOADING:
         return snapshot.loaded
-    return snapshot.step / snapshot.total_steps if snapshot.total_steps else None
+    return min(snapshot.step / snapshot.total_steps, 1.0) if snapshot.total_steps else None
 
 
 def _pace(palette: Palette, snapshot: Snapshot, room: int) -> list[Span]:
     """Percent, elapsed and left, samples a second; less of it where it is narrow."""
     hi, dim, text = palette.pen("hi", bold=True), palette.pen("dim"), palette.pen("text")
     share, total = _share(snapshot), snapshot.total_steps
+    if snapshot.link is Link.LOADING:
+        return [(f" {fmt.percent(snapshot.loaded, 0)}", hi), (" of the history", dim)]
     percent: list[Span] = [(f" {fmt.percent(share)}", hi)] if share is not None else []
     elapsed: list[Span] = [(f"  {fmt.duration(snapshot.elapsed_s)}", dim)]
     left: list[Span] = []

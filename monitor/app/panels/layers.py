@@ -63,7 +63,9 @@ class LayersPanel(ListPanel):
         right = [(f"{n} flagged ", palette.pen("warn", bold=True))] if n else []
         right += [(total, palette.pen("dim"))] if order else []
         rows = max(canvas.height - 3, 0)
-        bottom = [(f"{self.index + 1} of {len(order)} ↓", palette.pen("dim"))] if len(order) > rows else []
+        shown = self.window_of(rows)
+        more = f"{shown.start + 1}–{shown.stop} of {fmt.count(len(order))}" if len(order) > len(shown) else ""
+        bottom = [(more, palette.pen("dim"))] if more else []
         self.frame(canvas, scene, right=right, bottom=bottom)
         if not table.latest:
             how = "they come every few steps, from hooks on the modules that own parameters"
@@ -71,7 +73,7 @@ class LayersPanel(ListPanel):
             return
         columns = _columns(canvas.width, max((len(layer.name) for layer in table.layers), default=0))
         _heads(canvas, scene, columns)
-        for y, item in enumerate(self.window_of(rows), start=2):
+        for y, item in enumerate(shown, start=2):
             index = order[item]
             on = self.cursor is not None and item == self.index and scene.view.focus == self.id
             flag = flags.get(table.layers[index].name)

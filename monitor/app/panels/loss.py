@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -16,13 +16,16 @@ from monitor.app.glyphs import SEVERITY
 from monitor.app.palette import Ink, Palette
 from monitor.app.panel import Panel
 from monitor.app.scene import Scene
-from monitor.app.window import Trace, Window, joined, smoothed, trace
+from monitor.app.window import Trace, Window, joined, newest_average, smoothed, trace
 from monitor.model import Floats, SeriesView, Severity, Snapshot
 
 TRAIN = "train/loss"
 
 #: Cells to the left of the plot (frame and labels) and to its right (tags and frame).
 LEFT, RIGHT = 7, 8
+
+#: With so many dot columns to a step, a step is a point of its own.
+_FEW = 6
 
 SEVERITY_INK: dict[Severity, Ink] = {
     Severity.CRITICAL: "crit",
@@ -31,16 +34,17 @@ SEVERITY_INK: dict[Severity, Ink] = {
     Severity.INFO: "dim",
 }
 _LOW: dict[Ink, Ink] = {"crit": "crit_low", "warn": "warn_low", "info": "info_low", "dim": "faint"}
-NO_VALIDATION = "no validation yet: evaluate under torch.no_grad(), or run.validation(loss=…)"
+NO_VALIDATION = "no validation yet: use torch.no_grad(), or run.validation(loss=…)"
 _MARK_SIGN = {"user": "◆", "command": "»", "resume": "↻"}
 
 
 class _Curves(NamedTuple):
-    """What is drawn: the raw training loss, its average, the validation loss."""
+    """What is drawn: the raw training loss, its average, the validation loss; and the newest value of the average."""
 
     train: Trace
     mean: Floats
     val: Trace
+    newest: float
 
     @property
     def are_empty(self) -> bool:
@@ -58,7 +62,7 @@ class LossPanel(Panel):
     TITLE = "loss"
     HELP = (
         "The dim band is every value of the training loss: the lowest and the highest in each column, so no spike is "
-        "hidden. The bright line is their exponential average over the columns (s changes it), the points are "
+        "hidden. The bright line is their exponential average over the steps (s changes it), the points are "
         "evaluations. ◂ tags the newest value. ✗ on the lowest row marks NaN or infinite values, ░ steps whose "
         "record was lost. A sign at the top with a dashed line is an alert, or a mark left by run.mark(). The heavy "
         "part of the bottom line is the part of the run that is shown."
@@ -74,7 +78,7 @@ class LossPanel(Panel):
         key = val_key(snapshot)
         hint = "" if key or not snapshot.step else NO_VALIDATION
         bottom: list[Span] = [(clip(hint, canvas.width - 8), palette.pen("dim"))] if hint else []
-        left: list[Span] = [(_settings(scene, scale), palette.pen("dim"))]
+        left: list[Span] = [(_settings(scene, curves, scale), palette.pen("dim"))]
         room = canvas.width - len(self.TITLE) - spans_len(left) - 11
         self.frame(canvas, scene, left=left, right=_numbers(scene, curves, room), bottom=bottom)
         if view.range != "all" or view.held:
@@ -89,10 +93,11 @@ class LossPanel(Panel):
 
     def _curves(self, scene: Scene, window: Window) -> _Curves:
         series = scene.snapshot.series
-        train = smoothed(series.get(TRAIN), window, scene.view.smoothing)
-        raw = trace(series.get(TRAIN), window)
+        loss, smoothing = series.get(TRAIN), scene.view.smoothing
         key = val_key(scene.snapshot)
-        return _Curves(raw, train.mean, trace(series.get(key) if key else None, window))
+        val = trace(series.get(key) if key else None, window)
+        newest = newest_average(loss, smoothing) if loss is not None and len(loss) else math.nan
+        return _Curves(trace(loss, window), smoothed(loss, window, smoothing).mean, val, newest)
 
     def _scale(self, curves: _Curves, scene: Scene) -> Scale:
         raw = np.concatenate([curves.train.low, curves.train.high])
@@ -108,15 +113,14 @@ class LossPanel(Panel):
         plot.band(canvas, area, scale, train.low, train.high, joined(train.mean, train.bad), palette.pen("train_low"))
         if not val.is_empty:
             plot.curve(canvas, area, scale, joined(val.mean, val.bad), palette.pen("val"))
-        if scene.view.smoothing:
-            plot.curve(canvas, area, scale, joined(curves.mean, train.bad), palette.pen("train"))
-        else:
-            plot.curve(canvas, area, scale, joined(train.mean, train.bad), palette.pen("train"))
+        plot.curve(canvas, area, scale, joined(curves.mean, train.bad), palette.pen("train"))
+        if window.stretch >= _FEW:
+            plot.points(canvas, area, scale, curves.mean, palette.pen("train"))
         if not val.is_empty:
             plot.points(canvas, area, scale, val.mean, palette.pen("val"))
         plot.events(canvas, area, window, _events(scene))
         plot.bad_values(canvas, area, train.bad | val.bad, palette.pen("crit", bold=True))
-        plot.tags(canvas, area, scale, _tags(palette, curves))
+        plot.tags(canvas, area, scale, _tags(palette, curves, held=scene.view.held is not None))
         if curves.are_empty:
             self._only_bad(canvas, scene, area)
 
@@ -149,9 +153,11 @@ class LossPanel(Panel):
         canvas.put(1 + a, canvas.height - 1, "━" * (b - a), scene.palette.pen("train", bold=True))
 
 
-def _settings(scene: Scene, scale: Scale) -> str:
+def _settings(scene: Scene, curves: _Curves, scale: Scale) -> str:
     view = scene.view
-    kind = "log" if scale.log else "linear (not all positive)" if view.log and scale.low < 0 else "linear"
+    kind = "log" if view.log else "linear"
+    if view.log and not scale.log and not curves.are_empty:
+        kind = "linear (log needs positive values)"
     ema = f" ema {view.smoothing:.2f}".replace("0.", ".") if view.smoothing else ""
     shown = " held" if view.held else "" if view.range == "all" else f" {view.range}"
     return f"{kind}{ema}{shown}"
@@ -162,8 +168,7 @@ def _numbers(scene: Scene, curves: _Curves, room: int) -> Sequence[Span]:
     palette, series = scene.palette, scene.snapshot.series
     key = val_key(scene.snapshot)
     train, val = _last(series.get(TRAIN)), _last(series.get(key) if key else None)
-    mean = _newest(curves.mean)
-    shown = mean if scene.view.smoothing and train is not None and math.isfinite(train) else train
+    shown = curves.newest if train is not None and math.isfinite(train) else train
     hi, dim = palette.pen("hi", bold=True), palette.pen("dim")
     bad = palette.pen("crit", bold=True)
     first: list[Span] = [("train ", palette.pen("train")), (_loss(shown), hi if _is_fine(train) else bad)]
@@ -193,11 +198,6 @@ def _last(series: SeriesView | None) -> float | None:
     return series.last if series is not None and len(series) else None
 
 
-def _newest(values: Floats) -> float | None:
-    finite = values[np.isfinite(values)]
-    return float(finite[-1]) if len(finite) else None
-
-
 def _change(values: Floats) -> float:
     """How far the newest value is from the one a tenth of the chart before it, as a share of that one."""
     finite = values[np.isfinite(values)]
@@ -207,8 +207,8 @@ def _change(values: Floats) -> float:
     return (float(finite[-1]) - before) / abs(before) if before else math.nan
 
 
-def _val_change(series: dict[str, SeriesView] | object, key: str | None) -> float:
-    view = series.get(key) if key and hasattr(series, "get") else None
+def _val_change(series: Mapping[str, SeriesView], key: str | None) -> float:
+    view = series.get(key) if key else None
     if view is None or len(view) < 2:
         return math.nan
     _, values = view.tail(2)
@@ -225,12 +225,17 @@ def _moved(palette: Palette, change: float) -> list[Span]:
     return [(f" {sign}{text}", palette.pen("crit" if ink == "crit" else "ok"))]
 
 
-def _tags(palette: Palette, curves: _Curves) -> Iterator[tuple[float, str, int]]:
-    for values, ink in ((curves.mean, "train"), (curves.val.mean, "val")):
-        newest = _newest(values)
-        if newest is not None:
-            pen = palette.pen("train" if ink == "train" else "val", bold=True)
-            yield newest, fmt.real(newest, 4)[: RIGHT - 2], pen
+def _tags(palette: Palette, curves: _Curves, *, held: bool) -> Iterator[tuple[float, str, int]]:
+    mean, val = (values[np.isfinite(values)] for values in (curves.mean, curves.val.mean))
+    if len(mean):
+        newest = float(mean[-1]) if held else curves.newest
+        yield newest, _tag(newest), palette.pen("train", bold=True)
+    if len(val):
+        yield float(val[-1]), _tag(float(val[-1])), palette.pen("val", bold=True)
+
+
+def _tag(value: float) -> str:
+    return fmt.real(value, 4 if abs(value) >= 1 else 3)[: RIGHT - 2]
 
 
 def _events(scene: Scene) -> Iterator[plot.Event]:

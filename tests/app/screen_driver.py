@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import asynccontextmanager
 
-import snapshots
+import screen_snapshots as snapshots
 
 from monitor.app.app import MonitorApp
 

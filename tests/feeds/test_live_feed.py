@@ -1,0 +1,193 @@
+"""The live feed against a real recorder's sockets, spoken by a few lines of ZeroMQ."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import pytest
+import zmq
+
+from monitor.feeds import LinkChanged
+from monitor.feeds.live import LiveFeed
+from monitor.model import Link
+from probe import wire
+from probe.batch import BatchBuilder
+
+PATIENCE_S = 20.0
+
+
+def hello(run_id="11111111"):
+    return wire.Hello(schema=1, run_id=run_id, name="served", started_s=1.0)
+
+
+def batch(seq):
+    """Batch number n holds step n, whose loss is n."""
+    builder = BatchBuilder()
+    builder.row(seq, float(seq), {"train/loss": float(seq)})
+    return builder.build(seq)
+
+
+class Server:
+    """What a recorder serves: batches 1 to ``recorded`` as history, and whatever is published."""
+
+    def __init__(self, folder):
+        self.live_address, self.ask_address = f"ipc://{folder}/s.live", f"ipc://{folder}/s.ask"
+        self.recorded = 0
+        self.asked_after: list[int] = []
+        self.is_silent = False
+        self.open()
+
+    def open(self):
+        self.context = zmq.Context()
+        self.live = self.context.socket(zmq.XPUB)
+        self.live.bind(self.live_address)
+        self.ask = self.context.socket(zmq.ROUTER)
+        self.ask.bind(self.ask_address)
+        self.running = True
+        self.thread = threading.Thread(target=self._answer, daemon=True)
+        self.thread.start()
+
+    def close(self):
+        self.running = False
+        self.thread.join()
+        self.context.destroy(linger=0)
+
+    def publish(self, message):
+        self.live.send(wire.encode(message))
+
+    def wait_for_subscriber(self):
+        assert self.live.poll(int(PATIENCE_S * 1000)), "nobody subscribed"
+        self.live.recv()
+
+    def _answer(self):
+        while self.running:
+            if not self.ask.poll(20):
+                continue
+            client, frame = self.ask.recv_multipart()
+            request = wire.decode(frame)
+            self.asked_after.append(request.after_seq)
+            if self.is_silent:
+                continue
+            messages = [hello(), *(batch(seq) for seq in range(request.after_seq + 1, self.recorded + 1))]
+            frames = [wire.encode(message) for message in messages]
+            half = len(frames) // 2
+            for part, share, done in ((frames[:half], 0.5, False), (frames[half:], 1.0, True)):
+                history = wire.History(id=request.id, frames=part, share=share, done=done)
+                self.ask.send_multipart([client, wire.encode(history)])
+
+
+@pytest.fixture
+def server(tmp_path_factory):
+    server = Server(tmp_path_factory.mktemp("s"))
+    yield server
+    server.close()
+
+
+class Reader:
+    """Collects what a feed yields, in a thread of its own."""
+
+    def __init__(self, server):
+        self.feed = LiveFeed(server.live_address, server.ask_address)
+        self.events: list[object] = []
+        self.thread = threading.Thread(target=lambda: self.events.extend(self._each()), daemon=True)
+        self.thread.start()
+
+    def _each(self):
+        for event in self.feed:
+            self.events.append(event)
+        return ()
+
+    def steps(self):
+        return [event.seq for event in self.events if isinstance(event, wire.Batch)]
+
+    def links(self):
+        changes = [event.link for event in self.events if isinstance(event, LinkChanged)]
+        return [link for i, link in enumerate(changes) if i == 0 or link is not changes[i - 1]]
+
+    def until(self, condition):
+        deadline = time.monotonic() + PATIENCE_S
+        while not condition(self) and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert condition(self), self.events[-10:]
+
+    def close(self):
+        self.feed.close()
+        self.thread.join(PATIENCE_S)
+        assert not self.thread.is_alive()
+
+
+@pytest.fixture
+def reader(server):
+    server.recorded = 5
+    reader = Reader(server)
+    server.wait_for_subscriber()
+    reader.until(lambda reader: Link.LIVE in reader.links())
+    yield reader
+    reader.close()
+
+
+def test_a_late_joiner_gets_the_history_and_then_the_stream(server, reader):
+    for seq in (6, 7):
+        server.publish(batch(seq))
+
+    reader.until(lambda reader: 7 in reader.steps())
+
+    assert reader.steps() == [1, 2, 3, 4, 5, 6, 7]
+    assert reader.links() == [Link.CONNECTING, Link.LOADING, Link.LIVE]
+
+
+def test_what_comes_twice_is_passed_on_once(server, reader):
+    for seq in (4, 5, 6, 6):
+        server.publish(batch(seq))
+    server.publish(wire.Notice(text="end"))
+
+    reader.until(lambda reader: any(isinstance(event, wire.Notice) for event in reader.events))
+
+    assert reader.steps() == [1, 2, 3, 4, 5, 6]
+
+
+def test_a_hole_in_the_numbers_is_asked_for_again(server, reader):
+    server.recorded = 9
+    server.publish(batch(9))
+
+    reader.until(lambda reader: 9 in reader.steps())
+
+    assert reader.steps() == [1, 2, 3, 4, 5, 6, 7, 8, 9]
+    assert server.asked_after[:2] == [0, 5]
+
+
+def test_what_is_published_while_the_history_is_on_its_way_is_not_lost(server):
+    server.is_silent = True
+    reader = Reader(server)
+    server.wait_for_subscriber()
+    reader.until(lambda _: server.asked_after == [0])
+    server.publish(batch(1))
+    server.publish(batch(2))
+    server.is_silent, server.recorded = False, 1
+
+    reader.until(lambda reader: 2 in reader.steps())
+    reader.close()
+
+    assert reader.steps() == [1, 2]
+    assert server.asked_after[:2] == [0, 0], "a question without an answer is asked again"
+
+
+def test_a_recorder_that_goes_and_comes_back_is_followed(server, reader):
+    server.close()
+    reader.until(lambda reader: Link.LOST in reader.links())
+    server.recorded = 8
+    server.open()
+
+    reader.until(lambda reader: reader.links()[-1] is Link.LIVE)
+
+    assert reader.steps() == [1, 2, 3, 4, 5, 6, 7, 8]
+
+
+def test_frames_that_are_no_messages_are_counted_and_passed_over(server, reader):
+    server.live.send(b"\xff\x00 no message")
+    server.publish(batch(6))
+
+    reader.until(lambda reader: 6 in reader.steps())
+
+    assert reader.feed.bad_frames == 1
