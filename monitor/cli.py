@@ -85,8 +85,12 @@ def _diagnose(sub: argparse.ArgumentParser) -> Run:
     def run(args: argparse.Namespace) -> int:
         from monitor import diagnose
 
-        status: int = diagnose.main(args.files, as_json=args.json, columns=args.map)
-        return status
+        pairs = [pair.partition("=") for pair in args.map]
+        if not all(ours and theirs for ours, _, theirs in pairs):
+            sub.error("--map takes OURS=THEIRS, as in --map loss=train/ce")
+        report = diagnose.diagnose(args.files, {ours: theirs for ours, _, theirs in pairs})
+        print(diagnose.as_json(report) if args.json else diagnose.as_text(report))
+        return diagnose.exit_status(report)
 
     return run
 

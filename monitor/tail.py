@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from monitor.feeds import Event, LinkChanged
 from monitor.history import History
 from monitor.model import Alert, Goodbye, Hello, Link, Mark, Severity
-from monitor.rows import points_of
+from monitor.rows import column_of, steps_of, times_of
 from probe.wire import Batch, Notice
 
 GLYPHS = {Severity.CRITICAL: "✗", Severity.WARNING: "▲", Severity.NOTICE: "●", Severity.INFO: "○"}
@@ -56,30 +56,30 @@ class Tail:
     def _of_batch(self, batch: Batch, before: int) -> Iterator[str]:
         for mark in batch.marks:
             yield self._of_mark(mark)
-        told = False
-        for step in sorted(validated(batch)):
-            told = True
-            yield self._line("·", self._numbers(step), step)
+        evaluations = evaluated(batch)
+        for step, time_s in evaluations.items():
+            yield self._line("·", self._numbers(step), step, time_s)
         at_s = self._history.last_time_s or 0.0
-        if told or (batch.rows and at_s - self._said_s >= PROGRESS_S and self._history.step > before):
+        if not evaluations and batch.rows and self._history.step > before and at_s - self._said_s >= PROGRESS_S:
+            yield self._line("·", self._numbers(self._history.step))
             self._said_s = at_s
-            if not told:
-                yield self._line("·", self._numbers(self._history.step))
+        elif evaluations:
+            self._said_s = at_s
 
     def _of_alert(self, alert: Alert) -> Iterator[str]:
         before = self._told.get(alert.id)
         self._told[alert.id] = alert
         if alert.severity.is_alarm:
             self.is_sick = True
-        if alert.is_open and (before is None or alert.severity > before.severity):
+        if before is None or alert.severity > before.severity:
             began = f" (began at step {alert.first_step:,})" if alert.first_step is not None else ""
-            glyph, kind = GLYPHS[alert.severity], alert.severity.label
-            yield self._line(glyph, f"{kind}: {alert.rule}{began}: {alert.summary} → {alert.action}", alert.raised_step)
-        elif not alert.is_open and (before is None or before.is_open):
+            text = f"{alert.severity.label}: {alert.rule}{began}: {alert.summary} → {alert.action}"
+            yield self._line(GLYPHS[alert.severity], text, alert.raised_step, alert.time_s)
+        if not alert.is_open and (before is None or before.is_open):
             yield self._line("✓", f"resolved: {alert.rule}", alert.resolved_step)
 
     def _of_mark(self, mark: Mark) -> str:
-        return self._line("·", f"{mark.kind}: {mark.text}", mark.step)
+        return self._line("·", f"{mark.kind}: {mark.text}", mark.step, mark.time_s)
 
     def _numbers(self, step: int) -> str:
         series = self._history.series()
@@ -90,15 +90,18 @@ class Tail:
                 parts += [f"{key} {value:.4g}" for value in values]
         return "  ".join(parts) or "no numbers yet"
 
-    def _line(self, glyph: str, text: str, step: int | None = None) -> str:
-        at_s = self._history.last_time_s or (self._history.hello.started_s if self._history.hello else time.time())
+    def _line(self, glyph: str, text: str, step: int | None = None, time_s: float | None = None) -> str:
+        hello = self._history.hello
+        at_s = time_s or self._history.last_time_s or (hello.started_s if hello else time.time())
         clock = time.strftime("%H:%M:%S", time.localtime(at_s))
         return f"{clock} {glyph} step {self._history.step if step is None else step:>7,}  {printable(text)}"
 
 
-def validated(batch: Batch) -> set[int]:
-    """The steps at which a batch holds a validation value."""
-    return {int(step) for key in batch.scalars if key.startswith("val/") for step in points_of(batch, key)[0]}
+def evaluated(batch: Batch) -> dict[int, float]:
+    """The steps at which a batch holds a validation value, in order, and when."""
+    rows = sorted({int(row) for key in batch.scalars if key.startswith("val/") for row in column_of(batch, key)[0]})
+    steps, times = steps_of(batch), times_of(batch)
+    return {int(steps[row]): float(times[row]) for row in rows}
 
 
 def ending(goodbye: Goodbye) -> tuple[str, str]:

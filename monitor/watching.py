@@ -13,6 +13,8 @@ from monitor.feeds.replay import Replay
 from monitor.model import RunRow, RunState
 from monitor.record import registry
 from monitor.record.runfile import RunFileError, open_file, read_run
+from monitor.record.summary import Summary, summary
+from monitor.session import Session, state_at_end
 
 SICK, USAGE = 1, 2
 #: Rows of the list of runs.
@@ -85,7 +87,6 @@ def watch(text: str | None, *, fps: float = 4.0, ascii_only: bool = False) -> in
     except TargetError as error:
         return _refuse("watch", error)
     from monitor.app.app import MonitorApp
-    from monitor.session import Session
 
     session = Session(target.feed, source=target.name, runs=run_rows)
     session.start()
@@ -123,16 +124,23 @@ def run_of_process(pid: int) -> str | None:
 
 def run_rows() -> tuple[RunRow, ...]:
     """The newest runs of this machine for the list on the screen."""
-    return tuple(
-        RunRow(
-            run_id=entry.run_id,
-            name=entry.name,
-            state=RunState.TRAINING if entry.live else RunState.FINISHED,
-            step=0,
-            loss=None,
-            started_s=entry.started_s,
-        )
-        for entry in registry.run_files()[:RUNS]
+    return tuple(_row(entry) for entry in registry.run_files()[:RUNS])
+
+
+def _row(entry: registry.RunEntry) -> RunRow:
+    stands = summary(entry.path) if entry.path else Summary()
+    if stands.goodbye is not None:
+        state = state_at_end(stands.goodbye)
+    else:
+        state = RunState.TRAINING if entry.live else RunState.VANISHED
+    return RunRow(
+        run_id=entry.run_id,
+        name=entry.name,
+        state=state,
+        step=stands.step,
+        loss=stands.loss,
+        started_s=entry.started_s,
+        alarms=stands.alarms,
     )
 
 

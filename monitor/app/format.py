@@ -80,11 +80,11 @@ def signed_percent(share: float) -> str:
     return text if text == "0.0%" else ("+" if share > 0 else "−") + text
 
 
-def points(share: float) -> str:
-    """A difference of shares in points: 0.0031 -> ``+0.31``, -0.062 -> ``−6.2``, and ``·`` for none."""
+def points(share: float, decimals: int = 1) -> str:
+    """A difference of shares in points: -0.062 -> ``−6.2``, and ``·`` for none."""
     if not math.isfinite(share):
         return NONE
-    size = f"{abs(100 * share):.{2 if abs(share) < 0.00995 else 1}f}"
+    size = f"{abs(100 * share):.{decimals}f}"
     return "·" if not size.strip("0.") else ("+" if share > 0 else "−") + size
 
 

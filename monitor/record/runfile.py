@@ -134,7 +134,7 @@ class RunFile:
 
     def others(self) -> Iterator[bytes]:
         """The frames that are no batches: alerts, notices, and the goodbye if there is one."""
-        return _others(self._db)
+        return others(self._db)
 
     def forget_pages(self, limit_bytes: int) -> bool:
         """Drop the oldest pages beyond ``limit_bytes``; True if any went. For a run that is kept in memory."""
@@ -244,7 +244,7 @@ def _read(db: sqlite3.Connection, after_seq: int) -> Iterator[wire.Message]:
         yield message
     for batch, _ in _batches_after(db, after_seq):
         yield batch
-    for frame in _others(db):
+    for frame in others(db):
         if (message := wire.decode(frame)) is not None:
             yield message
 
@@ -302,10 +302,15 @@ def _meta(db: sqlite3.Connection, key: str) -> bytes | None:
     return None if row is None else bytes(row[0])
 
 
-def _last_row(db: sqlite3.Connection) -> tuple[int, float]:
-    """Step and time of the newest row: in the journal, or else in the last page with rows. Zeros if there is none."""
+def newest_batches(db: sqlite3.Connection) -> list[wire.Batch]:
+    """The last page with rows and the journal after it."""
     row = db.execute("SELECT first_seq - 1 FROM pages WHERE rows > 0 ORDER BY last_seq DESC LIMIT 1").fetchone()
-    batches = [batch for batch, _ in _batches_after(db, row[0] if row else 0) if batch.rows]
+    return [batch for batch, _ in _batches_after(db, row[0] if row else 0)]
+
+
+def _last_row(db: sqlite3.Connection) -> tuple[int, float]:
+    """Step and time of the newest row. Zeros if there is none."""
+    batches = [batch for batch in newest_batches(db) if batch.rows]
     return (int(steps_of(batches[-1])[-1]), float(times_of(batches[-1])[-1])) if batches else (0, 0.0)
 
 
@@ -339,7 +344,8 @@ def _batch(frame: bytes) -> wire.Batch:
     return batch
 
 
-def _others(db: sqlite3.Connection) -> Iterator[bytes]:
+def others(db: sqlite3.Connection) -> Iterator[bytes]:
+    """The frames that are no batches: alerts, notices, the goodbye."""
     for query in ("SELECT frame FROM alerts ORDER BY id", "SELECT frame FROM notices ORDER BY id"):
         for (frame,) in db.execute(query).fetchall():
             yield frame

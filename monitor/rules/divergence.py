@@ -4,7 +4,8 @@ Signals       training loss
 Formula       cur = median of 16;  lost = cur - best;  D = drop;  SE = 1.2533 noise / sqrt(16);
               ref = max(start, trivial);  rise = 32 Theil-Sen slopes of the newest 32
 Fires         lost > max(8 SE, D / 2, |best| / 20) and
-              (cur > ref + max(6 SE, |ref| / 2)  or  rise > max(6 SE, |ref| / 5) and lost > 0.75 D)
+              (cur > ref + max(6 SE, |ref| / 2)  or  rise > max(6 SE, |ref| / 5) and lost > 0.75 D
+              or  lost > 0.9 D where D is a true gain, of 15 % of the start at least)
 Evidence      loss: cur; best; start; ratio: cur / start; rise
 Action        Lower the learning rate to a third and reload the checkpoint from before the rise.
 Quiet on      noise about a level, a slow rise within the gains, several optimizers, a learning rate that has just
@@ -45,8 +46,9 @@ def check(loss: Signal, context: RunContext, *, level: float = 1.0) -> Evidence 
     above = cur > ref + level * max(6 * se, abs(ref) / 2)
     rise = theil_sen(loss.values[-SLOPE:]) * SLOPE if len(loss) >= SLOPE else 0.0
     rising = rise > level * max(6 * se, abs(ref) / 5) and lost > 0.75 * context.drop
+    undone = lost > 0.9 * level * context.drop and context.start - context.best >= context.drop
     # An open alert closes by the loss coming back, not by the rise coming to an end on a high level.
-    if not (above or rising or (level < 1 and lost > context.drop / 2)):
+    if not (above or rising or undone or (level < 1 and lost > context.drop / 2)):
         return None
     ratio = cur / context.start if context.start > 0 else np.nan
     return Evidence(

@@ -2,14 +2,14 @@ r"""The validation loss rises while the training loss goes on falling.
 
 Signals       val_loss, train_level, val_accuracy, train_accuracy: one value an evaluation
 Formula       v = median of the newest 3 validation losses;  best, first = lowest and first one;
-              s = noise of the validation losses, from differences;  t = median of the newest 3 training levels
-Fires         v - best > max(|best| / 10, (first - best) / 50, 2 s), t below its value at the best evaluation,
+              s = noise of the validation losses, from second differences;  t = median of the newest 3 training levels
+Fires         v - best > max(|best| / 10, (first - best) / 50, 4 s), t below its value at the best evaluation,
               and v - t > |v| / 4;  or: training accuracy 0.10 above the validation's, and the best evaluation 5 or
-              more ago, with v above best by 2 s
+              more ago, with v above best by 4 s
 Evidence      val_loss: v; best; train: t; rise: (v - best) / |best|; val_accuracy and its best where there is one
 Action        Keep the checkpoint of the best evaluation, and stop or regularise.
 Quiet on      validation below training (dropout, augmentation), fewer than 6 evaluations, a small noisy validation
-              set (2 s), a gap that was there from the start
+              set (4 s), a gap that was there from the start
 False alarms  11 of 244 healthy small networks, 8 of them true rises of the validation loss at a flat accuracy: so
               it is a notice while the validation accuracy holds, a warning when it fell by 2 points or is unknown
 Source        Prechelt 1998, doi:10.1007/3-540-49430-8_3 (generalisation loss); the limits are chosen
@@ -30,11 +30,13 @@ import numpy as np
 from monitor.model import Severity
 from monitor.rules.context import RunContext
 from monitor.rules.rule import Clock, Evidence, Gate, Rule, Signal
-from monitor.rules.statistics import difference_noise, median
+from monitor.rules.statistics import curvature_noise, median
 
 EVALUATIONS = 6
 #: A fall of the validation accuracy by this much is harm, not noise.
 ACCURACY_FALL = 0.02
+#: The median of 3 noisy values stands so many deviations above the lowest of a hundred by chance alone.
+CHANCE = 4.0
 
 
 def check(
@@ -49,14 +51,14 @@ def check(
     if len(val_loss) < EVALUATIONS or not math.isfinite(context.val_best):
         return None
     v, t, best = latest(val_loss), latest(train_level), context.val_best
-    noise = difference_noise(val_loss.values[np.isfinite(val_loss.values)])
+    noise = curvature_noise(val_loss.values[np.isfinite(val_loss.values)])
     rise = v - best
-    rising = rise > level * max(abs(best) / 10, (context.val_first - best) / 50, 2 * noise)
+    rising = rise > level * max(abs(best) / 10, (context.val_first - best) / 50, CHANCE * noise)
     memorising = t < context.train_at_best and v - t > level * abs(v) / 4
     if not (rising and memorising) and not (
         accuracy_gap(train_accuracy, val_accuracy) > 0.10 * level
         and np.count_nonzero(val_loss.steps > context.val_best_step) >= 5
-        and rise > level * 2 * noise
+        and rise > level * CHANCE * noise
         and t < context.train_at_best
     ):
         return None

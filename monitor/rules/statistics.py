@@ -60,6 +60,17 @@ def difference_noise(x: Floats) -> float:
     return MAD_TO_SIGMA * median(np.abs(np.diff(x))) / math.sqrt(2) if x.size > 1 else 0.0
 
 
+def curvature_noise(x: Floats) -> float:
+    """Standard deviation around a bent trend: ``1.4826 * median(|second differences|) / sqrt(6)``.
+
+    For few points on a steep curve, where plain differences would take the slope for noise.
+
+    >>> curvature_noise(np.array([2.0, 1.5, 1.0, 0.5, 0.0])), curvature_noise(np.zeros(2))
+    (0.0, 0.0)
+    """
+    return MAD_TO_SIGMA * median(np.abs(np.diff(x, n=2))) / math.sqrt(6) if x.size > 2 else 0.0
+
+
 def median_se(noise: float, n: int) -> float:
     """Standard error of the median of ``n`` values: ``1.2533 * noise / sqrt(n)``."""
     return MEDIAN_TO_MEAN_SE * noise / math.sqrt(n)

@@ -380,4 +380,4 @@ STATES = {
 
 def newer(snapshot, **changes):
     """The same run a moment later."""
-    return replace(snapshot, version=snapshot.version + 1, **changes)
+    return replace(snapshot, **{"version": snapshot.version + 1, **changes})

@@ -82,7 +82,7 @@ def _link(scene: Scene) -> Span:
         return (f"✗ silent {age}", palette.pen("crit", bold=True))
     if scene.silence == "late":
         return (f"▲ last {age} ago", palette.pen("warn", bold=True))
-    return (f"⇣ live {age}", palette.pen("ok"))
+    return (f"⇣ live {age:>3}", palette.pen("ok"))
 
 
 # ------------------------------------------------------------------------------------------------- the second line

@@ -90,7 +90,7 @@ def flagged(snapshot: Snapshot) -> dict[str, Severity]:
 
 
 def _columns(width: int, longest: int) -> _Columns:
-    """Columns from the right: a track always, the others as the width allows; the name gets what it needs."""
+    """Columns from the right: the track always, the others as the width allows; ‖w‖ gives way to a long name."""
     wide = width >= 66
     spark_width = min(max(width - longest - 54, 10), 36) if wide else 0
     right = width - 2
@@ -100,7 +100,7 @@ def _columns(width: int, longest: int) -> _Columns:
     track_width = 12 if wide else 9
     track = (act - 2 if wide else right) - track_width
     grad = track - 8
-    weight = grad - 8 if wide else -1
+    weight = grad - 8 if wide and 4 + longest <= grad - 8 else -1
     return _Columns(4, weight, grad, track, track_width, act, dead, spark, spark_width)
 
 
@@ -111,7 +111,8 @@ def _heads(canvas: Canvas, scene: Scene, c: _Columns) -> None:
     if c.spark < 0:
         canvas.put(c.track + 2, 1, "Δw/w", dim)
         return
-    canvas.put_right(c.weight + 7, 1, [("‖w‖", dim)])
+    if c.weight >= 0:
+        canvas.put_right(c.weight + 7, 1, [("‖w‖", dim)])
     canvas.put(c.track, 1, "-5", faint)
     canvas.put(c.track + 4, 1, "Δw/w", dim)
     canvas.put(c.track + c.track_width - 2, 1, "-1", faint)
@@ -134,7 +135,8 @@ def _row(
     _track(canvas, scene, c.track, y, c.track_width, _value(table, "update_ratio", index), on)
     if c.spark < 0:
         return
-    _number(canvas, scene, c.weight + 7, y, _value(table, "weight_norm", index), on)
+    if c.weight >= 0:
+        _number(canvas, scene, c.weight + 7, y, _value(table, "weight_norm", index), on)
     _number(canvas, scene, c.act + 6, y, _value(table, "act_std", index), on)
     dead = _value(table, "dead_frac", index)
     text = "·" if not dead > 0 else fmt.percent(dead)

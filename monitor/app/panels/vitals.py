@@ -132,7 +132,7 @@ def _change(vital: Vital, course: Floats) -> tuple[str, Ink]:
         return "", "dim"
     before, now = float(finite[:tenth].mean()), float(finite[-tenth:].mean())
     if vital.points:
-        change, text = now - before, fmt.points(now - before)
+        change, text = now - before, fmt.points(now - before, 2 if abs(now - before) < 0.00995 else 1)
         significant = abs(change) >= 0.001
     else:
         change = (now - before) / abs(before) if before else math.nan

@@ -1,0 +1,74 @@
+import numpy as np
+import pytest
+
+from monitor.model import Severity
+from probe.wire import Mark
+from tests.synthetic_runs import batch, falling, judge, judge_loss
+
+
+def diverging(onset: int = 400, steps: int = 600, to: float = 8.0) -> np.ndarray:
+    loss = falling(steps, noise=0.02)
+    loss[onset:] += np.minimum(np.arange(steps - onset) / 50, 1.0) * to
+    return loss
+
+
+def test_said_within_fifty_steps_of_the_onset_with_the_step_where_it_began():
+    (alert,) = judge_loss(diverging(), lr=0.5)
+    assert (alert.rule, alert.severity) == ("divergence", Severity.CRITICAL)
+    assert alert.raised_step == 440
+    assert 396 <= alert.first_step <= 412
+    assert (
+        alert.action
+        == f"Lower the learning rate from 0.5 to 0.15 and reload the checkpoint before step {alert.first_step}"
+    )
+
+
+def test_a_loss_that_loses_its_gains_but_stays_below_its_start_is_a_warning():
+    (alert,) = judge_loss(diverging(to=1.8))
+    assert (alert.rule, alert.severity) == ("divergence", Severity.WARNING)
+
+
+def test_resolves_when_the_loss_comes_back():
+    loss = diverging(steps=800)
+    loss[520:] = falling(800, noise=0.02)[520:]
+    (alert,) = judge_loss(loss)
+    assert alert.resolved_step == 552
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_silent_on_noise_with_a_falling_trend(seed):
+    assert [a.rule for a in judge_loss(falling(2000, noise=0.3, seed=seed)) if a.severity.is_alarm] == []
+
+
+def test_silent_on_single_spikes():
+    loss = falling(600, noise=0.02)
+    loss[[150, 300, 450]] = 20.0
+    assert judge_loss(loss) == ()
+
+
+def test_silent_after_a_warm_restart():
+    loss, lr = falling(600, noise=0.02), np.full(600, 0.1)
+    lr[200:400] = np.linspace(0.1, 0.001, 200)
+    loss[400:480] += np.linspace(3.0, 0.0, 80)
+    assert judge_loss(loss, lr=lr) == ()
+
+
+def test_silent_when_a_person_marked_a_change_of_data():
+    loss = falling(600, noise=0.02)
+    loss[400:480] += np.linspace(3.0, 0.0, 80)
+    mark = Mark(step=400, time_s=0.0, text="stage 2")
+    assert [alert.rule for alert in judge_loss(loss)] == ["divergence"]
+    assert judge_loss(loss, marks=[mark]) == ()
+
+
+def test_silent_where_two_optimizers_play_against_each_other():
+    assert judge_loss(diverging(), facts={"optimizers": 2}) == ()
+
+
+def test_silent_on_a_value_loss_that_rises_with_the_reward():
+    loss, reward = diverging(), np.linspace(0.0, 1.0, 600)
+    assert judge(batch({"train/loss": loss, "train/accuracy": reward})) == ()
+
+
+def test_silent_on_negative_losses_that_fall():
+    assert judge_loss(falling(1000, start=1.0, end=-5.0, noise=0.1)) == ()
