@@ -1,7 +1,7 @@
 """Writes the pages that are made from the code: rules, wire, commands, and the README's table of rules.
 
-    python docs/generate.py            write them
-    python docs/generate.py --check    exit with 1 if one is not what the code says
+python docs/generate.py            write them
+python docs/generate.py --check    exit with 1 if one is not what the code says
 """
 
 from __future__ import annotations
@@ -124,8 +124,10 @@ def struct_section(cls: type[msgspec.Struct], title: str) -> str:
         lines.append("Sent as an array, in this order.\n\n")
     lines.append("| field | type | default |\n|---|---|---|\n")
     hints = get_type_hints(cls)
-    for field in msgspec.structs.fields(cls):
-        lines.append(f"| `{field.name}` | {type_name(hints[field.name])} | {default_name(field)} |\n")
+    lines += [
+        f"| `{field.name}` | {type_name(hints[field.name])} | {default_name(field)} |\n"
+        for field in msgspec.structs.fields(cls)
+    ]
     return "".join(lines)
 
 
@@ -178,7 +180,9 @@ PAGES = {
 
 def main() -> int:
     arguments = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    arguments.add_argument("--check", action="store_true", help="change nothing; exit with 1 if a page is out of date")
+    arguments.add_argument(
+        "--check", action="store_true", help="change nothing; exit with 1 if a page is out of date"
+    )
     check = arguments.parse_args().check
     stale = 0
     for path, make in PAGES.items():

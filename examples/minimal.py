@@ -13,7 +13,7 @@ probe.attach(model, optimizer)
 inputs = torch.randn(4096, 20)
 targets = (inputs @ torch.randn(20, 3)).argmax(1)
 
-for epoch in range(40):
+for _epoch in range(40):
     for batch, labels in zip(inputs.split(64), targets.split(64), strict=True):
         optimizer.zero_grad()
         loss = nn.functional.cross_entropy(model(batch), labels)

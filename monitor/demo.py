@@ -26,7 +26,9 @@ START_TIMEOUT_S = 120.0
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of the command; all but ``--headless`` go to the training script."""
     parser.add_argument("--fault", choices=FAULTS, help="make the training sick, for a real cause")
-    parser.add_argument("--headless", action="store_true", help="print the run's events as lines instead of the screen")
+    parser.add_argument(
+        "--headless", action="store_true", help="print the run's events as lines instead of the screen"
+    )
     parser.add_argument("--model", choices=("simplecnn", "vgg11_bn"), default="simplecnn")
     parser.add_argument("--data", choices=("digits", "cifar10"), default="digits", help="digits need no network")
     parser.add_argument("--data-root", metavar="DIR", help="where CIFAR-10 is, or is put")
@@ -35,7 +37,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(
-    args: argparse.Namespace, *, find: Callable[[int], str | None], watch: Callable[[str], int], tail: Callable[[str], int]
+    args: argparse.Namespace,
+    *,
+    find: Callable[[int], str | None],
+    watch: Callable[[str], int],
+    tail: Callable[[str], int],
 ) -> int:
     """Start the training and watch it. Returns the exit status.
 

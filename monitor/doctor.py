@@ -36,15 +36,18 @@ def main() -> int:
 
 def packages() -> Iterator[Finding]:
     yield Finding(True, f"Python {platform.python_version()}, {platform.system()} {platform.machine()}")
-    for name in NEEDED:
-        try:
-            yield Finding(True, f"{name} {version(name)}")
-        except PackageNotFoundError:
-            yield Finding(False, f"{name} is not installed", f"pip install {name}")
+    yield from map(package, NEEDED)
     if importlib.util.find_spec("torch") is None:
         yield Finding(True, "torch is not installed here: this machine can watch, and training needs it")
     else:
         yield Finding(True, f"torch {version('torch')}")
+
+
+def package(name: str) -> Finding:
+    try:
+        return Finding(True, f"{name} {version(name)}")
+    except PackageNotFoundError:
+        return Finding(False, f"{name} is not installed", f"pip install {name}")
 
 
 def home_folder() -> Iterator[Finding]:
@@ -56,11 +59,15 @@ def home_folder() -> Iterator[Finding]:
         with tempfile.TemporaryFile(dir=home):
             pass
     except OSError as error:
-        yield Finding(False, f"{home} cannot be written: {error.strerror}", "set BEDSIDE_HOME to a folder of your own")
+        yield Finding(
+            False, f"{home} cannot be written: {error.strerror}", "set BEDSIDE_HOME to a folder of your own"
+        )
         return
     free = shutil.disk_usage(home).free / 2**30
     runs = len(registry.run_files())
-    yield Finding(free > 1.0, f"{home}: {runs} runs, {free:.1f} GiB free", "" if free > 1.0 else "free some space there")
+    yield Finding(
+        free > 1.0, f"{home}: {runs} runs, {free:.1f} GiB free", "" if free > 1.0 else "free some space there"
+    )
 
 
 def socket_folder() -> Iterator[Finding]:
@@ -89,9 +96,13 @@ def terminal() -> Iterator[Finding]:
     yield Finding(not small, f"terminal {os.environ.get('TERM', '?')}, {columns}x{rows}", remedy)
     encoding = sys.stdout.encoding or "?"
     utf8 = encoding.lower().replace("-", "") == "utf8"
-    yield Finding(utf8, f"encoding {encoding}", "" if utf8 else "set LANG to a UTF-8 locale, or use bedside watch --ascii")
+    yield Finding(
+        utf8, f"encoding {encoding}", "" if utf8 else "set LANG to a UTF-8 locale, or use bedside watch --ascii"
+    )
     deep = os.environ.get("COLORTERM") in ("truecolor", "24bit")
-    yield Finding(True, "24-bit colour" if deep else "256 colours or fewer (COLORTERM is not truecolor); a palette fits them")
+    yield Finding(
+        True, "24-bit colour" if deep else "256 colours or fewer (COLORTERM is not truecolor); a palette fits them"
+    )
     if "TMUX" in os.environ:
         yield Finding(True, "inside tmux; see docs/how-to/tmux-and-ssh.md for the settings that help")
 

@@ -70,7 +70,7 @@ class History:
         return {key: series.view() for key, series in self._series.items()}
 
     def alerts(self) -> tuple[Alert, ...]:
-        return tuple(self._alerts[id] for id in sorted(self._alerts))
+        return tuple(alert for _, alert in sorted(self._alerts.items()))
 
     def layers(self) -> LayerTable:
         return self._layers.table(self.hello)

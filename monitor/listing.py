@@ -37,7 +37,8 @@ def runs(*, as_json: bool) -> int:
     print(f"  {'ID':8}  {'NAME':{width}}  {'STARTED':19}  FILE")
     for entry in entries:
         started = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(entry.started_s))
-        print(f"{'●' if entry.live else ' '} {entry.run_id:8}  {entry.name:{width}}  {started}  {entry.path or 'in memory'}")
+        sign, place = "●" if entry.live else " ", entry.path or "in memory"
+        print(f"{sign} {entry.run_id:8}  {entry.name:{width}}  {started}  {place}")
     return 0
 
 

@@ -18,10 +18,10 @@ from numpy.typing import NDArray
 from probe.wire import Alert, Goodbye, Group, Hello, Layer, Mark, Phase, Severity
 
 __all__ = [
+    "EMPTY",
     "Alert",
     "ClassTable",
     "Columns",
-    "EMPTY",
     "Floats",
     "Goodbye",
     "Group",

@@ -18,7 +18,7 @@ PROGRESS_S = 10.0
 
 
 class Tail:
-    """Turns a feed into lines. ``is_sick`` says whether an alarm was among them, ``is_over`` whether the run ended."""
+    """Turns a feed into lines. ``is_sick`` says that an alarm was among them, ``is_over`` that the run ended."""
 
     def __init__(self) -> None:
         self._history = History()
@@ -42,7 +42,9 @@ class Tail:
         self._history.apply(event)  # type: ignore[arg-type]
         match event:
             case Hello():
-                yield self._line("·", f"run {event.name} ({event.run_id}): {event.model} on {event.device}, {event.host}")
+                yield self._line(
+                    "·", f"run {event.name} ({event.run_id}): {event.model} on {event.device}, {event.host}"
+                )
             case Batch() if self._history.last_seq > seen:
                 yield from self._of_batch(event, before)
             case Alert():

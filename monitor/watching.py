@@ -39,7 +39,9 @@ def resolve(text: str | None) -> Target:
     if text.startswith(("tcp://", "ssh://")):
         raise TargetError(f"{text}: runs of other machines are not read yet; log in there and type `bedside`")
     if Path(text).is_dir():
-        raise TargetError(f"{text} is a folder; name one of the run files in it, or a run ('bedside runs' lists them)")
+        raise TargetError(
+            f"{text} is a folder; name one of the run files in it, or a run ('bedside runs' lists them)"
+        )
     try:
         entry = registry.find(text)
     except registry.RunError as error:
@@ -105,7 +107,9 @@ def tail(text: str | None, *, until_alert: bool = False) -> int:
     try:
         target = resolve(text)
         if text is None and not target.name:
-            raise TargetError("no run is live and none was recorded; start a training with the probe, or `bedside demo`")
+            raise TargetError(
+                "no run is live and none was recorded; start a training with the probe, or `bedside demo`"
+            )
     except TargetError as error:
         return _refuse("tail", error)
     lines = Tail()

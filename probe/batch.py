@@ -105,7 +105,7 @@ def _scalar_column(values: list[float], at: list[int], rows: int) -> wire.Column
     if len(values) < rows:
         return wire.Column(values=wire.pack_floats(values), at=wire.pack_rows(at))
     packed = wire.pack_floats(values)
-    # A constant (a learning rate, mostly) is sent once. Compared as bytes, so that NaN equals NaN and 0.0 is not -0.0.
+    # A constant (a learning rate, mostly) is sent once. Compared as bytes: NaN equals NaN, and 0.0 is not -0.0.
     return wire.Column(values=packed[:8] if packed == packed[:8] * rows else packed)
 
 

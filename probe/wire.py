@@ -317,19 +317,7 @@ class History(_Message, frozen=True, kw_only=True):
     done: bool = False
 
 
-Message = (
-    Hello
-    | Batch
-    | Heartbeat
-    | Goodbye
-    | Committed
-    | Notice
-    | Alert
-    | Command
-    | Ack
-    | HistoryRequest
-    | History
-)
+Message = Hello | Batch | Heartbeat | Goodbye | Committed | Notice | Alert | Command | Ack | HistoryRequest | History
 
 #: Every message by its name on the wire; tests and the reference page walk over it.
 MESSAGES: Final[dict[str, type[_Message]]] = {

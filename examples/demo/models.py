@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import torch
 from torch import nn
 
@@ -12,12 +14,8 @@ class SimpleCNN(nn.Module):
     def __init__(self, classes: int = 10, *, width: int = 16, batch_norm: bool = True, dropout: float = 0.25) -> None:
         super().__init__()
         channels = [3, width, 2 * width, 4 * width]
-        self.features = nn.Sequential(
-            *(block(a, b, batch_norm=batch_norm) for a, b in zip(channels, channels[1:], strict=False))
-        )
-        self.classifier = nn.Sequential(
-            nn.Flatten(), nn.Dropout(dropout), nn.Linear(4 * width * 4 * 4, classes)
-        )
+        self.features = nn.Sequential(*(block(a, b, batch_norm=batch_norm) for a, b in pairwise(channels)))
+        self.classifier = nn.Sequential(nn.Flatten(), nn.Dropout(dropout), nn.Linear(4 * width * 4 * 4, classes))
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         return self.classifier(self.features(images))

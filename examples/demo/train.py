@@ -129,7 +129,12 @@ def train(recipe: Recipe, splits: data.Splits, name: str, device: torch.device) 
     total_steps = recipe.epochs * len(loader)
     # These two lines (the import stands at the top) are all that Bedside needs; the names are for the screen.
     probe.attach(
-        model, optimizer, name=name, classes=splits.classes, config=dataclasses.asdict(recipe), total_steps=total_steps
+        model,
+        optimizer,
+        name=name,
+        classes=splits.classes,
+        config=dataclasses.asdict(recipe),
+        total_steps=total_steps,
     )
 
     for epoch in range(recipe.epochs):

@@ -23,8 +23,9 @@ Dots = NDArray[np.bool_]
 
 _WEIGHTS: Final = np.array([[0x01, 0x08], [0x02, 0x10], [0x04, 0x20], [0x40, 0x80]], np.uint32)
 
-#: Beyond this a difference of two float64 may overflow; nobody reads such a value off a chart.
+#: Beyond these the difference or the ratio of two float64 may overflow; nobody reads such a value off a chart.
 _HUGE: Final = 1e300
+_TINY: Final = 1e-300
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +46,7 @@ class Scale:
     def _map(self, values: Floats) -> Floats:
         with np.errstate(all="ignore"):
             mapped: Floats = np.log10(values) if self.log else np.clip(values, -_HUGE, _HUGE)
-        return np.where(np.isfinite(mapped), mapped, np.nan)
+        return np.where(np.isfinite(values) & np.isfinite(mapped), mapped, np.nan)
 
     def ticks(self, most: int) -> list[tuple[float, str]]:
         """At most ``most`` round values in the range, with their labels, the lowest first."""
@@ -73,7 +74,7 @@ def scale_for(arrays: Sequence[Floats], *, log: bool = False, quantiles: tuple[f
     low, high = float(min(e[0] for e in ends)), float(max(e[1] for e in ends))
     log = log and min(float(a.min()) for a in kept if len(a)) > 0
     if log:
-        low, high = math.log10(low), math.log10(high)
+        low, high = math.log10(max(low, _TINY)), math.log10(max(high, _TINY))
     if high - low <= 1e-9 * max(abs(low), abs(high), 1e-300):
         pad = 0.05 if log else max(abs(low) * 0.05, 1e-9)
         low, high = low - pad, high + pad
@@ -102,15 +103,15 @@ def _log_ticks(low: float, high: float, most: int) -> list[tuple[float, str]]:
 
 
 def tick_label(value: float, step: float) -> str:
-    """At most five signs: as many decimals as the step between two ticks needs."""
+    """Five signs, seldom six: as many decimals as the step between two ticks needs."""
     if value == 0:
         return "0"
     size = abs(value)
-    if size >= 1000:
+    if 1000 <= size < 1e15:
         return short(value)
-    if size < 1e-3:
-        mantissa, _, power = f"{value:.0e}".partition("e")
-        return f"{mantissa}e{int(power)}".replace("-", "−", 1) if value < 0 else f"{mantissa}e{int(power)}"
+    if not 1e-3 <= size < 1e15:
+        mantissa, _, power = f"{size:.0e}".partition("e")
+        return f"{'−' if value < 0 else ''}{mantissa}e{int(power)}"
     decimals = min(max(-math.floor(math.log10(step) + 1e-9), 0), 3)
     if decimals == 1 and size < 10:
         decimals = 2  # two ticks a tenth apart read better as 1.80 and 1.90

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monitor.app import charts
-from monitor.app.canvas import Area, Canvas
+from monitor.app.canvas import Area, Canvas, clip
 from monitor.app.charts import Scale
 from monitor.app.glyphs import BRAILLE
 from monitor.app.window import Window
@@ -36,7 +36,7 @@ def grid(canvas: Canvas, area: Area, scale: Scale, pen: int, label_pen: int) -> 
         if y - taken < 2:
             continue
         canvas.put(area.x, area.y + y, "┈" * area.width, pen)
-        canvas.put_right(area.x - 1, area.y + y, [(label, label_pen)])
+        canvas.put_right(area.x - 1, area.y + y, [(clip(label, 5), label_pen)])
         taken = y
 
 

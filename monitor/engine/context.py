@@ -18,6 +18,8 @@ from probe.wire import Batch, ClassCounts, Fact, LayerStats, Mark
 
 #: Steps in a block: its median is a level, its differences are the noise.
 BLOCK: Final = 16
+#: The first update has blown the loss up when it is so many times the loss before it.
+EXPLODED: Final = 10
 #: How long a schedule's rise of the learning rate, a marked change or a resumption excuses the loss, in steps.
 EXCUSED_STEPS: Final = 100
 #: A learning rate that has not reached a new peak for so long (or for as long as it took to reach it) has warmed up.
@@ -178,7 +180,9 @@ class RunState:
 
     @property
     def _start(self) -> float:
-        return median(np.array(self._starts))
+        """The median of the first 3 losses; the very first, if the first update has blown the others up."""
+        middle = median(np.array(self._starts))
+        return self._starts[0] if 0 < EXPLODED * self._starts[0] < middle else middle
 
     # ------------------------------------------------------------------------------------------- the rarer things
 

@@ -44,7 +44,10 @@ class LiveFeed:
 
     def __iter__(self) -> Iterator[Event]:
         context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
-        live, ask = _connected(context, zmq.SUB, self._live_address), _connected(context, zmq.DEALER, self._ask_address)
+        live, ask = (
+            _connected(context, zmq.SUB, self._live_address),
+            _connected(context, zmq.DEALER, self._ask_address),
+        )
         live.setsockopt(zmq.SUBSCRIBE, b"")
         poller = zmq.Poller()
         poller.register(live, zmq.POLLIN)

@@ -29,7 +29,9 @@ class Summary:
 def summary(path: Path) -> Summary:
     """Of the run file as it is now; read again only when it has changed. An unreadable file is an empty one."""
     try:
-        changed = tuple(part.stat().st_mtime_ns for part in (path, path.with_name(path.name + "-wal")) if part.exists())
+        changed = tuple(
+            part.stat().st_mtime_ns for part in (path, path.with_name(path.name + "-wal")) if part.exists()
+        )
     except OSError:
         return Summary()
     return _summary(path, changed)

@@ -56,7 +56,7 @@ def test_clipping_ends_in_an_ellipsis(text, width, expected):
 
 
 def test_clipping_from_the_left_keeps_the_end():
-    assert clip_left("layer1.0.conv2", 8) == "….conv2"[:1] + "0.conv2"
+    assert clip_left("layer1.0.conv2", 8) == "…0.conv2"
 
 
 def test_wrapping_breaks_at_spaces_and_inside_only_too_long_words():

@@ -21,16 +21,16 @@ def drawn(values, cells=(8, 3), scale=None):
 
 
 def test_a_rising_line():
-    assert drawn(range(0, 12, 1), (6, 3)) == ["    ⡠⠊", "  ⡠⠊  ", "⡠⠊    "]
+    assert drawn(range(0, 12, 1), (6, 3)) == ["    ⣠⠞", "  ⣠⠞⠁ ", "⣠⠞⠁   "]
 
 
 def test_a_level_line():
-    assert drawn([4] * 8, (4, 3)) == ["    ", "⠒⠒⠒⠒"[:0] + "⣀⣀⣀⣀", "    "]
+    assert drawn([4] * 8, (4, 3)) == ["    ", "⣀⣀⣀⣀", "    "]
 
 
 def test_a_spike_of_one_column_reaches_its_value():
     rows = drawn([0, 0, 0, 11, 0, 0, 0, 0], (4, 3))
-    assert rows == [" ⢸  ", " ⢸  ", "⣀⣸⣄⣀"]
+    assert rows == [" ⢸  ", " ⡼⡄ ", "⣀⡇⣇⣀"]
 
 
 def test_a_gap_stays_empty():
@@ -38,7 +38,7 @@ def test_a_gap_stays_empty():
 
 
 def test_values_beyond_the_scale_are_cut_at_its_edge():
-    assert drawn([-100, -100, 0, 0, 3, 3, 100, 100], (4, 1), Scale(0, 3))[0][1:3] == "⣀⠉"
+    assert drawn([-100, -100, 0, 0, 3, 3, 100, 100], (4, 1), Scale(0, 3)) == [" ⣠⠏ "]
 
 
 def test_infinities_are_nowhere():
@@ -198,7 +198,6 @@ def test_ticks_of_a_log_scale_over_decades_are_powers_of_ten():
 
 def test_labels_of_the_x_axis_do_not_overlap():
     labels = charts.x_labels(0, 1_284_310, 60)
-    assert labels == [(-0, "0"), (11, "250k"), (22, "500k")][:0] + labels
     ends = [at + len(text) for at, text in labels]
     assert all(end + 2 <= at for end, (at, _) in zip(ends, labels[1:], strict=False))
     assert [text for _, text in labels] == ["0", "500k", "1.00M"]

@@ -52,7 +52,7 @@ def test_the_length_of_a_step(seconds, expected):
 
 
 @pytest.mark.parametrize(
-    ("count", "expected"), [(512, "512B"), (200 * 1024, "200K"), (118.4 * 2**30, "118.4G"), (3e15, "2728.5T")]
+    ("count", "expected"), [(512, "512B"), (200 * 1024, "200K"), (118.4 * 2**30, "118.4G"), (3e15, "2728T")]
 )
 def test_memory_sizes(count, expected):
     assert fmt.size(count) == expected

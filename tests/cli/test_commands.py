@@ -128,9 +128,7 @@ def test_a_run_that_does_not_exist_is_one_line_and_status_2(bedside, command, tm
     status, out, err = bedside(command, "nobody")
 
     assert (status, out) == (2, "")
-    assert err == (
-        f"bedside tail: No run has the name, id or path 'nobody'. There are no runs in {tmp_path} yet.\n"
-    )
+    assert err == (f"bedside tail: No run has the name, id or path 'nobody'. There are no runs in {tmp_path} yet.\n")
 
 
 @pytest.mark.parametrize("command", ["watch", "tail", "diagnose"])
@@ -274,4 +272,3 @@ def test_version_is_the_packages(bedside):
     from probe.version import __version__
 
     assert bedside("--version") == (0, f"bedside {__version__}\n", "")
-

@@ -100,7 +100,9 @@ class Terminal:
         self.socket = f"bedside-{uuid.uuid4().hex[:8]}"
         self.env = {**world.env, "TERM": "xterm-256color"}
         self.env.pop("TMUX", None)
-        self._tmux("-f", "/dev/null", "new-session", "-d", "-x", str(columns), "-y", str(rows), "bash --norc --noprofile")
+        self._tmux(
+            "-f", "/dev/null", "new-session", "-d", "-x", str(columns), "-y", str(rows), "bash --norc --noprofile"
+        )
         self._tmux("set-option", "-g", "default-terminal", "tmux-256color")
 
     def _tmux(self, *arguments: str) -> str:

@@ -12,15 +12,17 @@ import probe
 arguments = argparse.ArgumentParser()
 arguments.add_argument("--steps", type=int, default=200)
 arguments.add_argument("--name", default="small")
-arguments.add_argument("--pace-s", type=float, default=0.0, help="sleep this long in each step, as a slow loader does")
+arguments.add_argument(
+    "--pace-s", type=float, default=0.0, help="sleep this long in each step, as a slow loader does"
+)
 arguments.add_argument("--nan-at", type=int, default=0, help="put a NaN into the batch of this step")
 args = arguments.parse_args()
 
 torch.manual_seed(0)
 torch.set_num_threads(1)
 model = nn.Sequential(
-    nn.Conv2d(3, 8, 3, padding=1), nn.BatchNorm2d(8), nn.ReLU(), nn.AdaptiveAvgPool2d(4), nn.Flatten(), nn.Dropout(0.2),
-    nn.Linear(128, 4),
+    nn.Conv2d(3, 8, 3, padding=1), nn.BatchNorm2d(8), nn.ReLU(), nn.AdaptiveAvgPool2d(4), nn.Flatten(),
+    nn.Dropout(0.2), nn.Linear(128, 4),
 )  # fmt: skip
 optimizer = torch.optim.SGD(model.parameters(), lr=0.05, momentum=0.9)
 probe.attach(model, optimizer, name=args.name, classes=["north", "east", "south", "west"], total_steps=args.steps)

@@ -10,8 +10,8 @@ from conftest import eventually, kill
 
 def points(world, run_file, key):
     """The (step, value) points of a series in a run file."""
-    from monitor.rows import points_of
     from monitor.record.runfile import read_run
+    from monitor.rows import points_of
     from probe.wire import Batch
 
     found = []

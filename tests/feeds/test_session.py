@@ -49,7 +49,12 @@ def snapshot_of(*events, clock=None):
 def test_a_snapshot_says_what_the_messages_said():
     _, snapshot = snapshot_of(LinkChanged(Link.LIVE, 1.0), hello(), steps(1, 1, 3), beat(wire.Phase.TRAINING))
 
-    assert (snapshot.source, snapshot.state, snapshot.link, snapshot.loaded) == ("here", RunState.TRAINING, Link.LIVE, 1)
+    assert (snapshot.source, snapshot.state, snapshot.link, snapshot.loaded) == (
+        "here",
+        RunState.TRAINING,
+        Link.LIVE,
+        1,
+    )
     assert (snapshot.step, snapshot.total_steps, snapshot.elapsed_s, snapshot.step_s) == (3, 50, 3.0, 0.5)
     assert (snapshot.cost_us, snapshot.cost_share, snapshot.dropped) == (80.0, 0.008, 2)
     assert snapshot.series["train/loss"].last == 1 / 3

@@ -14,7 +14,9 @@ LAYERS = [wire.Layer("conv", "Conv2d", 9), wire.Layer("fc", "Linear", 5)]
 
 
 def hello(run_id="11111111", **fields):
-    return wire.Hello(schema=1, run_id=run_id, name="run", started_s=100.0, layers=LAYERS, classes=["a", "b"], **fields)
+    return wire.Hello(
+        schema=1, run_id=run_id, name="run", started_s=100.0, layers=LAYERS, classes=["a", "b"], **fields
+    )
 
 
 def batch(seq, rows=(), *, build=lambda builder: None, time_s=lambda step: 100.0 + step):

@@ -56,7 +56,9 @@ def test_an_optimizer_of_another_model_is_refused(net):
 
 
 def test_the_wrong_one_of_several_optimizers_is_named(net):
-    assert message_of(net, {"g": sgd(net), "d": sgd(nn.Linear(1, 1))}).startswith("The optimizer 'd' (SGD) holds none")
+    assert message_of(net, {"g": sgd(net), "d": sgd(nn.Linear(1, 1))}).startswith(
+        "The optimizer 'd' (SGD) holds none"
+    )
 
 
 def test_an_empty_dictionary_of_optimizers_is_refused(net):

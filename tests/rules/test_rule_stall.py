@@ -14,7 +14,7 @@ def test_a_plateau_without_known_headroom_is_a_remark():
     (alert,) = judge_loss(plateau(1.2))
     assert (alert.rule, alert.severity) == ("stall", Severity.INFO)
     assert alert.raised_step == 1152
-    assert alert.summary.startswith("loss has stood at 1.2 for ")
+    assert alert.summary.startswith("loss has stood at 1.19 for ")
 
 
 def test_a_plateau_far_above_what_can_be_reached_is_a_warning():

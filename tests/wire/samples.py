@@ -68,7 +68,13 @@ SAMPLES: dict[str, wire.Message] = {
         facts=[wire.Fact(step=1, name="objective", value="cross_entropy"), wire.Fact(step=4, name="epoch", value=2)],
     ),
     "heartbeat": wire.Heartbeat(
-        time_s=3.0, phase=wire.Phase.EVALUATING, step=4, cost_us=81.5, cost_share=0.004, dropped=1, faults=["dead_units"]
+        time_s=3.0,
+        phase=wire.Phase.EVALUATING,
+        step=4,
+        cost_us=81.5,
+        cost_share=0.004,
+        dropped=1,
+        faults=["dead_units"],
     ),
     "goodbye": wire.Goodbye(
         time_s=9.0,

@@ -121,7 +121,10 @@ EIGHT, FOUR = bytes(8), bytes(4)
             {"scalars": {"a": wire.Column(values=EIGHT * 2, at=wire.pack_rows([1, 0]))}},
             "column 'a' does not match the row count",
         ),
-        ({"layers": [wire.LayerStats(step=1, stats={"a": wire.Column(values=bytes(3))})]}, "layer statistics of odd length"),
+        (
+            {"layers": [wire.LayerStats(step=1, stats={"a": wire.Column(values=bytes(3))})]},
+            "layer statistics of odd length",
+        ),
         (
             {"classes": [wire.ClassCounts(step=1, split="val", correct=EIGHT, total=b"", predicted=b"")]},
             "class counts of different lengths",

@@ -67,7 +67,9 @@ def test_the_schema_version_is_in_every_hello():
 
 
 def test_a_value_beyond_float32_is_an_infinity():
-    assert msgspec.msgpack.decode(msgspec.msgpack.encode(wire.pack_floats32([1e300]))) == wire.pack_floats32([math.inf])
+    assert msgspec.msgpack.decode(msgspec.msgpack.encode(wire.pack_floats32([1e300]))) == wire.pack_floats32(
+        [math.inf]
+    )
 
 
 @pytest.mark.parametrize(
