@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -76,16 +76,19 @@ def alert_lines(alert: Mapping[str, Any]) -> list[str]:
 
 def read(path: Path, mapping: Mapping[str, str] | None = None) -> list[ImportedRun]:
     """The runs of one file, Bedside's own or another's. Raises :class:`LogError`."""
-    if not is_run_file(path):
-        return read_log(path, mapping)
+    if is_run_file(path):
+        return [ImportedRun(path.stem, "step", recorded(path))]
+    return read_log(path, mapping)
+
+
+def recorded(path: Path) -> Iterator[wire.Message]:
+    """What is in a run file, a page at a time: a million steps need not fit into memory."""
     from monitor.record.runfile import RunFileError, read_run
 
     try:
-        messages = list(read_run(path))
+        yield from read_run(path)
     except RunFileError as error:
         raise LogError(str(error)) from None
-    hello = next((message for message in messages if isinstance(message, wire.Hello)), None)
-    return [ImportedRun(hello.name if hello else path.stem, "step", messages)]
 
 
 def is_run_file(path: Path) -> bool:
@@ -99,10 +102,11 @@ def is_run_file(path: Path) -> bool:
 def judge(run: ImportedRun) -> Report:
     """One run's part of the report. Alerts are judged anew: the rules of today, over what was recorded."""
     engine, points, step, count = Engine(), dict[str, int](), 0, 0
-    goodbye = None
+    name, goodbye = run.name, None
     for message in run.messages:
         if isinstance(message, wire.Hello):
             engine.hello(message)
+            name = message.name
         elif isinstance(message, wire.Goodbye):
             goodbye = message
         elif isinstance(message, wire.Batch):
@@ -113,7 +117,7 @@ def judge(run: ImportedRun) -> Report:
                 points[key] = points.get(key, 0) + len(rows.column_of(message, key)[0])
     engine.finish(goodbye)
     return {
-        "run": run.name,
+        "run": name,
         "source": "",
         "step_unit": run.step_unit,
         "steps": step if run.step_unit == "step" else count,

@@ -112,7 +112,7 @@ class History:
 
 
 class LayerHistory:
-    """The newest statistics of each layer, and a short past."""
+    """The newest statistics of each layer, and a short past. One that is not in every report keeps its last."""
 
     def __init__(self) -> None:
         self._recent: deque[LayerStats] = deque(maxlen=RECENT_LAYERS)
@@ -134,7 +134,8 @@ class LayerHistory:
                     for stats in self._recent
                 ]
             )
-        latest = {key: _newest(values) for key, values in recent.items()}
+        reported = {key: index for index, stats in enumerate(self._recent) for key in stats.stats}
+        latest = {key: recent[key][index] for key, index in reported.items()}
         return LayerTable(
             step=int(steps[-1]) if len(steps) else 0,
             layers=tuple(hello.layers),
@@ -142,13 +143,6 @@ class LayerHistory:
             recent=recent,
             recent_steps=steps,
         )
-
-
-def _newest(values: Floats) -> Floats:
-    """The newest row; a statistic that is not in every report keeps its last report."""
-    said = np.flatnonzero(~np.isnan(values).all(axis=1))
-    newest: Floats = values[said[-1] if len(said) else -1]
-    return newest
 
 
 class ClassHistory:

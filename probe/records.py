@@ -26,23 +26,23 @@ class StepRecord:
         counts: Mapping[str, Tensor] | None = None,
     ) -> None:
         self._step, self._time_s = step, time_s
-        self._scalars = {key: value for key, value in scalars.items() if not isinstance(value, Tensor)}
-        late = {key: value for key, value in scalars.items() if isinstance(value, Tensor)}
-        self._late = tuple(late)
-        self._readings = tuple(readings)
-        self._counts = dict.fromkeys(counts or (), 0)
-        tensors = [*late.values(), *(counts or {}).values()]
-        tensors.extend(tensor for reading in readings for tensor in reading.tensors)
-        for split, tensor in (counts or {}).items():
-            self._counts[split] = tensor.shape[-1]
-        self._arrival = Arrival(tensors)
+        self._scalars = scalars
+        self._late = [key for key, value in scalars.items() if isinstance(value, Tensor)]
+        self._readings = readings
+        self._counts = {split: tensor.shape[-1] for split, tensor in counts.items()} if counts else {}
+        tensors = [value for value in scalars.values() if isinstance(value, Tensor)] if self._late else []
+        if counts:
+            tensors.extend(counts.values())
+        for reading in readings:
+            tensors.extend(reading.tensors)
+        self._arrival = Arrival(tensors) if tensors else None
 
     def ready(self) -> bool:
-        return self._arrival.ready()
+        return self._arrival is None or self._arrival.ready()
 
     def write(self, batch: BatchBuilder) -> None:
-        lists = iter(self._arrival.lists())
-        scalars: dict[str, float] = dict(self._scalars)
+        lists = iter(self._arrival.lists() if self._arrival is not None else ())
+        scalars: dict[str, Any] = dict(self._scalars)
         layers: dict[str, list[float | None]] = {}
         for key in self._late:
             scalars[key] = next(lists)[0]

@@ -92,7 +92,6 @@ class MonitorApp(App[None]):
 
     def on_mount(self) -> None:
         crop_updates_on_the_left()
-        self._bell.open()
         self._use(self._palette)
         self.set_interval(1 / self._fps, self.tick)
 

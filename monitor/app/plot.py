@@ -25,15 +25,18 @@ class Event(NamedTuple):
     line_pen: int
 
 
+def row_of(scale: Scale, value: float, height: int) -> int | None:
+    """The row of cells that a value's dot is in, the nearest one if it is beyond the scale; ``None`` for NaN."""
+    row = scale.rows(np.array([value]), 4 * height)[0]
+    return int(np.clip(np.floor(row + 0.5), 0, 4 * height - 1)) // 4 if np.isfinite(row) else None
+
+
 def grid(canvas: Canvas, area: Area, scale: Scale, pen: int, label_pen: int) -> None:
     """Dotted lines at the round values, labelled to the left of the area."""
     taken = -2
     for value, label in reversed(scale.ticks(max(area.height // 3, 2))):
-        row = scale.rows(np.array([value]), 4 * area.height)[0]
-        if not np.isfinite(row):
-            continue
-        y = int(np.clip(row, 0, 4 * area.height - 1)) // 4
-        if y - taken < 2:
+        y = row_of(scale, value, area.height)
+        if y is None or y - taken < 2:
             continue
         canvas.put(area.x, area.y + y, "┈" * area.width, pen)
         canvas.put_right(area.x - 1, area.y + y, [(clip(label, 5), label_pen)])
@@ -63,10 +66,10 @@ def band(canvas: Canvas, area: Area, scale: Scale, low: Floats, high: Floats, th
 
 def points(canvas: Canvas, area: Area, scale: Scale, values: Floats, pen: int) -> None:
     """A ``•`` in the cell of each value; a value beyond the scale is drawn at its edge."""
-    rows = scale.rows(values, 4 * area.height)
-    for column in np.flatnonzero(np.isfinite(rows)):
-        y = int(np.clip(rows[column], 0, 4 * area.height - 1)) // 4
-        canvas.put(area.x + int(column) // 2, area.y + y, "•", pen)
+    for column in np.flatnonzero(np.isfinite(values)):
+        y = row_of(scale, float(values[column]), area.height)
+        if y is not None:
+            canvas.put(area.x + int(column) // 2, area.y + y, "•", pen)
 
 
 def events(canvas: Canvas, area: Area, window: Window, marks: Iterable[Event]) -> None:
@@ -106,10 +109,9 @@ def tags(canvas: Canvas, area: Area, scale: Scale, wanted: Iterable[tuple[float,
     """The newest value of each curve in the right-hand gutter, at its height; the first one keeps its place."""
     taken: set[int] = set()
     for value, text, pen in wanted:
-        row = scale.rows(np.array([value]), 4 * area.height)[0]
-        if not np.isfinite(row):
+        y = row_of(scale, value, area.height)
+        if y is None:
             continue
-        y = int(np.clip(row, 0, 4 * area.height - 1)) // 4
         if y in taken:
             y += 1 if y + 1 < area.height else -1
         if 0 <= y < area.height and y not in taken:

@@ -41,12 +41,10 @@ class Bell:
         self._rung: frozenset[int] | None = None
         self._title = ""
 
-    def open(self) -> None:
-        """Keep the title that the window has, for :meth:`close`."""
-        _write(self._app, _PUSH_TITLE)
-
     def close(self) -> None:
-        _write(self._app, _POP_TITLE)
+        """Give the window back the title that it had."""
+        if self._title:
+            _write(self._app, _POP_TITLE)
 
     def hear(self, snapshot: Snapshot) -> None:
         """Alerts that were there when the live stream began are news to nobody, and do not ring."""
@@ -56,6 +54,8 @@ class Bell:
         self._rung = urgent | (self._rung or frozenset()) if snapshot.link is Link.LIVE else None
         title = title_for(snapshot)
         if title != self._title:
+            if not self._title:
+                _write(self._app, _PUSH_TITLE)
             self._title = title
             set_title(self._app, title)
 

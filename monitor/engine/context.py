@@ -26,6 +26,7 @@ EXCUSED_STEPS: Final = 100
 WARM_UP_PAUSE: Final = 1000
 #: Fewer targets than this for each class do not tell the label frequencies.
 ENOUGH_TARGETS: Final = 10
+CLASSIFICATION: Final = ("cross_entropy", "binary_cross_entropy")
 LAYER_STATS: Final = ("update_ratio", "grad_norm", "dead_frac")
 
 
@@ -155,7 +156,7 @@ class RunState:
         for name in ("grad_norm", "lr", "accuracy"):
             ends[name] = getattr(self, name).upto(step)
         while len(self._starts) < 3 and len(self._starts) < ends["loss"]:
-            self._starts.append(float(self.loss.before(len(self._starts) + 1, 1).values[0]))
+            self._see_start(self.loss.before(len(self._starts) + 1, 1))
         if ends["lr"]:
             self.schedule.see(self.lr.before(ends["lr"], 64).values, loss_end)
         if ends["loss"]:
@@ -170,12 +171,19 @@ class RunState:
         seen = loss_end - (len(self.raw_loss) - len(self._finite))
         return before + (int(self._finite[seen - 1]) if seen > 0 else 0)
 
+    def _see_start(self, first: Signal) -> None:
+        if not self._starts:
+            self._best_step = int(first.steps[0])
+        self._starts.append(float(first.values[0]))
+
     def _see_block(self, step: int, middle: float, noise: float) -> None:
         self._noises.append(noise)
         self.trail.append(step, middle)
         end = self._ends["accuracy"]
         self._accuracy_level = median(self.accuracy.before(end, BLOCK).values) if end else math.nan
-        if not middle >= min(self._best, self._start):
+        if math.isnan(self._accuracy_at_best):
+            self._accuracy_at_best = self._accuracy_level
+        if middle < (self._start if math.isnan(self._best) else self._best):
             self._best, self._best_step, self._accuracy_at_best = middle, step, self._accuracy_level
 
     @property
@@ -282,7 +290,6 @@ class RunState:
     def context(self) -> RunContext:
         start = self._start if self._starts else math.nan
         accuracy = None if math.isnan(self._accuracy_level) else self._accuracy_level
-        known = [self._accuracy_level, self._accuracy_at_best]
         return RunContext(
             step=self.step,
             points=self.points,
@@ -308,13 +315,22 @@ class RunState:
             classes=self._classes,
             bad_layers=self._bad_layers,
             uses_amp=self._uses_amp,
-            metric_improves=all(map(math.isfinite, known)) and known[0] > known[1] + 0.05 * abs(known[1]),
+            metric_improves=self._metric_improves(),
         )
+
+    def _metric_improves(self) -> bool:
+        """Whether the accuracy or reward is better than at the best loss: then the loss is not what is optimised.
+
+        In a classification the loss is, and a rise of it is one.
+        """
+        if self._facts.get("objective") in CLASSIFICATION:
+            return False
+        return self._accuracy_level > self._accuracy_at_best + 0.05 * abs(self._accuracy_at_best)
 
     def _trivial(self) -> float | None:
         """The loss of always guessing the label frequencies; None where the objective does not tell."""
         objective, classes = self._facts.get("objective"), self._facts.get("classes")
-        if objective not in ("cross_entropy", "binary_cross_entropy"):
+        if objective not in CLASSIFICATION:
             return None
         count = 2 if objective == "binary_cross_entropy" else classes or len(self._targets) or len(self._classes)
         if not isinstance(count, int) or count < 2:

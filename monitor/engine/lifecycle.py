@@ -29,9 +29,9 @@ WIRE_KEYS: Final = {
     "val_hit": "val/accuracy",
     "train_accuracy": "train/accuracy",
     "layer_grad_norm": "grad_norm",
-    "val_recall": "val/classes",
-    "val_total": "val/classes",
-    "val_predicted": "val/classes",
+    "val_recall": "val/accuracy",
+    "val_total": "val/accuracy",
+    "val_predicted": "val/accuracy",
 }
 
 

@@ -4,7 +4,8 @@ Signals       training loss
 Formula       cur = median of 16;  lost = cur - best;  D = drop;  SE = 1.2533 noise / sqrt(16);
               ref = max(start, trivial);  rise = 32 Theil-Sen slopes of the newest 32
 Fires         lost > max(8 SE, D / 2, |best| / 20) and
-              (cur > ref + max(6 SE, |ref| / 2)  or  rise > max(6 SE, |ref| / 5) and lost > 0.75 D
+              (cur > ref + max(6 SE, |ref| / 2), or all of the newest 16 are above ref + |ref| / 2 whatever the SE
+              or  rise > max(6 SE, |ref| / 5) and lost > 0.75 D
               or  lost > 0.9 D where D is a true gain, of 15 % of the start at least)
 Evidence      loss: cur; best; start; ratio: cur / start; rise
 Action        Lower the learning rate to a third and reload the checkpoint from before the rise.
@@ -41,9 +42,11 @@ def check(loss: Signal, context: RunContext, *, level: float = 1.0) -> Evidence 
         return None
     cur, ref, se = median(loss.values[-LEVEL:]), context.reference, median_se(context.noise, LEVEL)
     lost = cur - context.best
-    if not lost > level * max(8 * se, context.drop / 2, abs(context.best) / 20):
+    # No noise about the reference puts 16 losses in a row above it; an explosion is its own noise, and hides in SE.
+    exploded = float(loss.values[-LEVEL:].min()) > ref + level * abs(ref) / 2
+    if not lost > level * max(0 if exploded else 8 * se, context.drop / 2, abs(context.best) / 20):
         return None
-    above = cur > ref + level * max(6 * se, abs(ref) / 2)
+    above = exploded or cur > ref + level * max(6 * se, abs(ref) / 2)
     rise = theil_sen(loss.values[-SLOPE:]) * SLOPE if len(loss) >= SLOPE else 0.0
     rising = rise > level * max(6 * se, abs(ref) / 5) and lost > 0.75 * context.drop
     undone = lost > 0.9 * level * context.drop and context.start - context.best >= context.drop
@@ -53,7 +56,7 @@ def check(loss: Signal, context: RunContext, *, level: float = 1.0) -> Evidence 
     ratio = cur / context.start if context.start > 0 else np.nan
     return Evidence(
         {"loss": cur, "best": context.best, "start": context.start, "ratio": ratio, "rise": rise},
-        first_step=onset(loss, context, context.best + lost / 4),
+        first_step=onset(loss, context, context.best + min(lost / 4, context.drop)),
         severity=Severity.CRITICAL if cur > ref else Severity.WARNING,
     )
 

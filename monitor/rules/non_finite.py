@@ -81,7 +81,7 @@ def action(found: Evidence, context: RunContext) -> str:
     # A loss that stood near its best until then points to the data of that step, not to the step size.
     calm = found["before"] <= context.best + 0.5 * context.drop
     if calm or context.lr is None:
-        return f"Check the inputs of step {found.first_step} for NaN, 0/0 and log(0); then {reload}"
+        return f"Check the inputs of step {found.first_step} for NaN, 0/0 and log(0); then reload the checkpoint before it"
     lr = f"from {context.lr:.3g} to {rounded(context.lr / 10)}"
     return f"Lower the learning rate {lr}, clip gradients at 1.0 and {reload}"
 

@@ -3,13 +3,13 @@ r"""The validation loss rises while the training loss goes on falling.
 Signals       val_loss, train_level, val_accuracy, train_accuracy: one value an evaluation
 Formula       v = median of the newest 3 validation losses;  best, first = lowest and first one;
               s = noise of the validation losses, from second differences;  t = median of the newest 3 training levels
-Fires         v - best > max(|best| / 10, (first - best) / 50, 4 s), t below its value at the best evaluation,
+Fires         v - best > max(|best| / 10, (first - best) / 50, 5 s), t below its value at the best evaluation,
               and v - t > |v| / 4;  or: training accuracy 0.10 above the validation's, and the best evaluation 5 or
-              more ago, with v above best by 4 s
+              more ago, with v above best by 5 s
 Evidence      val_loss: v; best; train: t; rise: (v - best) / |best|; val_accuracy and its best where there is one
 Action        Keep the checkpoint of the best evaluation, and stop or regularise.
 Quiet on      validation below training (dropout, augmentation), fewer than 6 evaluations, a small noisy validation
-              set (4 s), a gap that was there from the start
+              set (5 s), a gap that was there from the start
 False alarms  11 of 244 healthy small networks, 8 of them true rises of the validation loss at a flat accuracy: so
               it is a notice while the validation accuracy holds, a warning when it fell by 2 points or is unknown
 Source        Prechelt 1998, doi:10.1007/3-540-49430-8_3 (generalisation loss); the limits are chosen
@@ -36,7 +36,7 @@ EVALUATIONS = 6
 #: A fall of the validation accuracy by this much is harm, not noise.
 ACCURACY_FALL = 0.02
 #: The median of 3 noisy values stands so many deviations above the lowest of a hundred by chance alone.
-CHANCE = 4.0
+CHANCE = 5.0
 
 
 def check(

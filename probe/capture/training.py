@@ -132,6 +132,8 @@ class Training:
 
 def batch_size(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> int:
     """The first dimension of the first tensor that a forward pass was given; 0 if there is none."""
+    if args and type(args[0]) is Tensor and args[0].dim():  # nearly always
+        return args[0].shape[0]
     for value in (*args, *kwargs.values()):
         if isinstance(value, Tensor) and value.dim():
             return int(value.shape[0])

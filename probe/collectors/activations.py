@@ -53,10 +53,13 @@ class Activations(Collector):
             if (body := self._body(module)) is not None:
                 self._handles.append(module.register_forward_hook(Hook(body)))
 
-    def close(self) -> None:
+    def rest(self) -> None:
         while self._handles:
             self._handles.pop().remove()
         self._own, self._after, self._latest = {}, {}, None
+
+    def close(self) -> None:
+        self.rest()
 
     def collect(self, moment: Moment) -> None:
         if self._own:

@@ -65,7 +65,7 @@ class Collector:
     ``collect`` is called in the optimizer's step post-hook: of each step, or of the detailed ones only where
     ``is_detail`` says so. ``before_clip`` comes when gradients are about to be clipped. Around a detailed step,
     ``prepare`` is called at the end of the one before, ``before_step`` in the optimizer's step pre-hook, and
-    ``close`` when it is over: that takes off whatever the collector has put on.
+    ``rest`` when it is over: that takes off whatever the collector has put on. ``close`` comes once, at the end.
     """
 
     name: ClassVar[str]
@@ -78,6 +78,7 @@ class Collector:
     def before_clip(self, *, detailed: bool, heavy: bool, by_norm: bool) -> None: ...
     def before_step(self) -> None: ...
     def collect(self, moment: Moment) -> None: ...
+    def rest(self) -> None: ...
     def close(self) -> None: ...
 
 

@@ -77,7 +77,8 @@ def total_norm(optimizer: Optimizer) -> Number | None:
     if all(norm.device.type == "cpu" for norm in found):
         values = [norm.item() for norm in found]
         return _unscaled(math.sqrt(sum(value * value for value in values)), optimizer)
-    return _unscaled(torch.linalg.vector_norm(_stacked(found)), optimizer)
+    total: Tensor = torch.linalg.vector_norm(_stacked(found))
+    return _unscaled(total, optimizer)
 
 
 def norms(tensors: list[Tensor]) -> Tensor:

@@ -7,6 +7,7 @@ told. A probe that was forgotten (a notebook cell run again) therefore hears not
 from __future__ import annotations
 
 import functools
+import os
 from collections.abc import Iterable
 from time import perf_counter
 from typing import Any, Protocol
@@ -16,7 +17,7 @@ from torch import nn
 from torch.utils.data.dataloader import DataLoader, _BaseDataLoaderIter
 
 from probe.guard import Guard
-from probe.handles import generation, uncompiled
+from probe.handles import uncompiled
 from probe.hooks.patches import AnyFunction, Patches
 
 try:
@@ -76,12 +77,9 @@ class Taps:
         self._listeners: list[Listener] = []
         self._current: Listener | None = None
         self._patches: Patches | None = None
-        self._generation = generation()
 
     def open(self, listener: Listener, namespaces: Iterable[dict[str, Any]]) -> None:
         """Let ``listener`` hear. ``namespaces`` are the attributes of its model, which may hold a loss function."""
-        if self._generation != generation():  # a forked child that attaches a probe of its own
-            self._generation, self._listeners = generation(), []
         if self._patches is None:
             self._patches = self._all()
             self._patches.apply()
@@ -103,7 +101,8 @@ class Taps:
 
     def focus(self, listener: Listener) -> None:
         """From here on the taps speak to ``listener``."""
-        self._current = listener
+        if listener in self._listeners:
+            self._current = listener
 
     def hears(self, function: AnyFunction) -> bool:
         """Whether a function is listened at already."""
@@ -111,9 +110,11 @@ class Taps:
 
     def _heard(self) -> Listener | None:
         """Whom to tell; nobody while torch compiles, and nobody in a forked child."""
-        if torch.compiler.is_compiling() or self._generation != generation():
-            return None
-        return self._current
+        return None if self._current is None or torch.compiler.is_compiling() else self._current
+
+    def forget(self) -> None:
+        """Speak to nobody: this is a forked child, and the training is in its parent."""
+        self._listeners, self._current = [], None
 
     def _all(self) -> Patches:
         patches = Patches()
@@ -242,3 +243,6 @@ class Taps:
 
 #: The one set of taps of this process.
 taps = Taps()
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=taps.forget)

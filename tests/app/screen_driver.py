@@ -17,9 +17,7 @@ class Bedside:
         self.now_s = snapshots.NOW_S
         # Once in a thousand seconds: the tests call tick() themselves, so that nothing depends on the time.
         options = {"fps": 0.001, "theme": "night", **options}
-        self.app = MonitorApp(
-            lambda: self.snapshot, clock=lambda: self.now_s, wall=lambda: snapshots.WALL, **options
-        )
+        self.app = MonitorApp(lambda: self.snapshot, clock=lambda: self.now_s, wall=lambda: snapshots.WALL, **options)
         self.pilot = None
 
     async def press(self, *keys):

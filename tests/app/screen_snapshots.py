@@ -116,7 +116,12 @@ def series(steps=12_843, *, spike=True, seed=7):
         loss[begin:] += 1.1 * np.exp(-np.arange(steps - begin) / 60)
         norm[begin : begin + 40] = 34.7
     evals = at[389::390]
-    val = 0.42 + 1.85 * np.exp(-evals / 3500) + np.maximum(evals - 9000, 0) * 4e-5 + 0.01 * rng.standard_normal(len(evals))
+    val = (
+        0.42
+        + 1.85 * np.exp(-evals / 3500)
+        + np.maximum(evals - 9000, 0) * 4e-5
+        + 0.01 * rng.standard_normal(len(evals))
+    )
     step_s = 0.243 + 0.01 * rng.random(steps) + at * 2e-6
     accuracy = np.clip(1 - level / 2.4 + 0.03 * rng.standard_normal(steps), 0, 1)
     data = {
@@ -316,7 +321,10 @@ def vanished():
 
 def nan_only():
     at = np.arange(1, 201)
-    bad = {"train/loss": ArrayView("train/loss", at, np.full(200, np.nan)), "lr/0": ArrayView("lr/0", at, np.full(200, 0.1))}
+    bad = {
+        "train/loss": ArrayView("train/loss", at, np.full(200, np.nan)),
+        "lr/0": ArrayView("lr/0", at, np.full(200, 0.1)),
+    }
     alert = Alert(
         id=1,
         rule="non-finite",
@@ -329,7 +337,13 @@ def nan_only():
         action="look at the inputs of step 1: torch.autograd.set_detect_anomaly(True) names the operation",
     )
     return healthy(
-        steps=200, series=bad, alerts=(alert,), layers=LayerTable(), val_classes=ClassTable(), epoch=None, elapsed_s=50.0
+        steps=200,
+        series=bad,
+        alerts=(alert,),
+        layers=LayerTable(),
+        val_classes=ClassTable(),
+        epoch=None,
+        elapsed_s=50.0,
     )
 
 
@@ -355,7 +369,9 @@ def many_classes():
 
 
 def many_layers():
-    names = [f"decoder.blocks.{i}.{part}" for i in range(500) for part in ("attn.qkv", "attn.out", "mlp.up", "mlp.down")]
+    names = [
+        f"decoder.blocks.{i}.{part}" for i in range(500) for part in ("attn.qkv", "attn.out", "mlp.up", "mlp.down")
+    ]
     return healthy(layers=layers(names))
 
 

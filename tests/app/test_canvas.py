@@ -49,7 +49,14 @@ def test_a_combining_sign_takes_no_cell():
 
 @pytest.mark.parametrize(
     ("text", "width", "expected"),
-    [("abcdef", 6, "abcdef"), ("abcdef", 4, "abc…"), ("模型模型", 5, "模型…"), ("abc", 1, "…"), ("abc", 0, ""), ("", 0, "")],
+    [
+        ("abcdef", 6, "abcdef"),
+        ("abcdef", 4, "abc…"),
+        ("模型模型", 5, "模型…"),
+        ("abc", 1, "…"),
+        ("abc", 0, ""),
+        ("", 0, ""),
+    ],
 )
 def test_clipping_ends_in_an_ellipsis(text, width, expected):
     assert clip(text, width) == expected

@@ -38,7 +38,9 @@ def test_durations(seconds, expected):
     assert fmt.duration(seconds) == expected
 
 
-@pytest.mark.parametrize(("seconds", "expected"), [(9.9, "9s"), (190, "3m"), (18_000, "5h"), (172_800, "2d"), (-1, "0s")])
+@pytest.mark.parametrize(
+    ("seconds", "expected"), [(9.9, "9s"), (190, "3m"), (18_000, "5h"), (172_800, "2d"), (-1, "0s")]
+)
 def test_ages(seconds, expected):
     assert fmt.ago(seconds) == expected
 

@@ -11,7 +11,9 @@ from monitor.app.panels import PANELS
 from monitor.app.scene import Scene, View
 from monitor.app.stage import Stage
 
-SIZES = [(width, height) for width in (60, 61, 79, 99, 100, 139, 160, 180, 240) for height in (16, 19, 31, 32, 45, 70)]
+SIZES = [
+    (width, height) for width in (60, 61, 79, 99, 100, 139, 160, 180, 240) for height in (16, 19, 31, 32, 45, 70)
+]
 RESIZES = [(1, 1), (60, 15), (60, 16), (99, 40), (100, 32), (200, 24), (180, 32), (300, 90), (80, 24)]
 
 

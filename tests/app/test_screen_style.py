@@ -54,7 +54,9 @@ async def test_no_color_has_no_colour_at_all(monkeypatch):
     monkeypatch.setenv("NO_COLOR", "1")
     async with shown(snapshots.alarming(), theme=None) as bedside:
         styles = [segment.style for strip in bedside.strips for segment in strip]
-        assert all(style is not None and style.color in (None, style.color.default()) for style in styles if style.color)
+        assert all(
+            style is not None and style.color in (None, style.color.default()) for style in styles if style.color
+        )
         assert "✗ 1  ▲ 2  ● 1" in bedside.text
 
 

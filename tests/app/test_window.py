@@ -77,7 +77,9 @@ def test_zooming_out_does_not_make_the_average_lag():
 
 def test_the_newest_average_is_that_of_the_steps():
     values = np.random.default_rng(1).standard_normal(5000)
-    assert newest_average(ArrayView("x", range(5000), values), 0.9) == pytest.approx(average(values, 0.9)[-1], abs=0.02)
+    assert newest_average(ArrayView("x", range(5000), values), 0.9) == pytest.approx(
+        average(values, 0.9)[-1], abs=0.02
+    )
 
 
 def test_the_newest_average_of_nothing_finite_is_nan():

@@ -181,7 +181,7 @@ def report(rounds: int) -> str:
     ours, plain = measure_log(100 * rounds)
     lines += [
         "\n| | measured | bar |\n|---|---|---|\n",
-        f"| `run.log` of 10 scalars | {ours:.1f} µs, 1/{plain / ours:.0f} of a JSONL line ({plain:.0f} µs) | 1/10 |\n",
+        f"| `run.log` of 10 scalars | {ours:.1f} µs, 1/{plain / ours:.0f} of JSONL ({plain:.0f} µs) | 1/10 |\n",
         f"| bytes on disk a scalar, 10 series | {measure_bytes(20_000):.1f} | 10 |\n",
     ]
     return "".join(lines)

@@ -30,10 +30,11 @@ def test_the_monitor_shows_a_training_that_runs_and_takes_keys(world, terminal):
 
     shown = screen.shows("RUN", "walking", "train", "val", "north", "grad norm")
 
-    assert re.search(r"live \d", shown), shown
+    assert re.search(r"live (<1s|\d)", shown), shown
     screen.press("?")
     screen.shows("quit", "smooth", "focus")
     screen.press("Escape")
+    screen.shows("class accuracy")  # an Escape and a letter at once would be one key, Alt and the letter
     screen.press("q")
     screen.shows("the training goes on")
 
@@ -57,7 +58,7 @@ def test_a_monitor_that_comes_late_shows_the_complete_history(world, terminal):
     screen = terminal(120, 40)
     screen.run("watch", "early")
 
-    screen.shows("early", "400", "finished")
+    screen.shows("DONE", "early", "step 400 / 400")
 
     (run_file,) = world.run_files()
     assert [step for step, _ in points(world, run_file, "train/loss")] == list(range(1, 401))
@@ -131,13 +132,10 @@ def test_an_unwritable_home_costs_one_warning_and_no_step(world):
 
 @pytest.mark.parametrize("size", [(80, 24), (120, 40)])
 def test_the_screen_opens_before_the_training_and_fills_when_it_comes(world, terminal, size):
-    """`bedside` started first says that nothing runs; started again, it finds the newest live run by itself."""
     screen = terminal(*size)
     screen.run()
-    screen.shows("no live run")
+    screen.shows("quit")
+
     world.train("--steps", "100000", "--pace-s", "0.01", "--name", "newcomer")
-    eventually(world.live_entries)
 
-    screen.run()
-
-    screen.shows("newcomer", "train")
+    screen.shows("RUN", "newcomer", "train")

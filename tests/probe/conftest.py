@@ -59,7 +59,7 @@ class CollectingSender:
     def values(self, key: str) -> list[float]:
         return [value for _, value in self.series(key)]
 
-    def keys(self) -> set[str]:
+    def names(self) -> set[str]:
         return set(self.batch().scalars)
 
     def layer(self, stat: str, step: int) -> dict[str, float]:

@@ -83,10 +83,13 @@ def test_no_update_ratio_where_the_weights_are_zero(senders):
     assert senders.last.layer("update_ratio", 1) == {}
 
 
-def test_activation_mean_and_deviation_are_of_the_layers_own_output(senders, data):
+@pytest.mark.parametrize("inplace", [False, True])
+def test_activation_mean_and_deviation_are_of_the_layers_own_output(senders, data, inplace):
     model = small()
+    model[1] = nn.ReLU(inplace=inplace)
     with torch.no_grad():
-        first, last = model[0](data[0]), model(data[0])
+        first = model[0](data[0])
+        last = model[2](F.relu(first))
     one_step(model, *data)
     assert senders.last.layer("act_mean", 1) == close({"0": first.mean().item(), "2": last.mean().item()})
     deviation = {"0": first.std(unbiased=False).item(), "2": last.std(unbiased=False).item()}

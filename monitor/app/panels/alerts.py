@@ -138,7 +138,7 @@ def _where(alert: Alert) -> str:
     if not alert.where:
         return ""
     more = f" +{len(alert.where) - 1}" if len(alert.where) > 1 else ""
-    return f" {alert.where[0]}{more}"
+    return f" in {alert.where[0]}{more}"
 
 
 def _note(scene: Scene, alert: Alert) -> str:

@@ -61,11 +61,10 @@ def val_key(snapshot: Snapshot) -> str | None:
 class LossPanel(Panel):
     TITLE = "loss"
     HELP = (
-        "The dim band is every value of the training loss: the lowest and the highest in each column, so no spike is "
-        "hidden. The bright line is their exponential average over the steps (s changes it), the points are "
-        "evaluations. ◂ tags the newest value. ✗ on the lowest row marks NaN or infinite values, ░ steps whose "
-        "record was lost. A sign at the top with a dashed line is an alert, or a mark left by run.mark(). The heavy "
-        "part of the bottom line is the part of the run that is shown."
+        "The dim band is every value of the training loss, lowest to highest in each column: no spike is hidden. The "
+        "bright line is their exponential average over the steps, the points are evaluations, ◂ the newest values. "
+        "✗ on the lowest row marks NaN or infinite values, ░ steps whose record was lost, a sign with a dashed line "
+        "an alert or a mark. The heavy part of the bottom line is the part of the run that is shown."
     )
 
     def draw(self, canvas: Canvas, scene: Scene) -> None:
@@ -176,7 +175,8 @@ def _numbers(scene: Scene, curves: _Curves, room: int) -> Sequence[Span]:
     gap: list[Span] = []
     if val is not None and shown is not None and math.isfinite(val) and math.isfinite(shown):
         gap = [("  gap ", dim), (fmt.signed(val - shown), hi)]
-    moved_train, moved_val = _moved(palette, _change(curves.mean)), _moved(palette, _val_change(series, key))
+    change = _change(curves.mean) if _is_fine(train) else math.nan
+    moved_train, moved_val = _moved(palette, change), _moved(palette, _val_change(series, key))
     variants = (
         [*first, *moved_train, *second, *moved_val, *gap],
         [*first, *second, *gap],

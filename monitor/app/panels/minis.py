@@ -122,8 +122,7 @@ class LrPanel(_Mini):
         """A dot on the newest value."""
         at = np.flatnonzero(np.isfinite(data.mean))
         if len(at):
-            row = scale.rows(data.mean[at[-1:]], 4 * area.height)[0]
-            y = int(np.clip(row, 0, 4 * area.height - 1)) // 4
+            y = plot.row_of(scale, float(data.mean[at[-1]]), area.height) or 0
             canvas.put(area.x + int(at[-1]) // 2, area.y + y, "●", scene.palette.pen("hi"))
 
 

@@ -6,7 +6,7 @@ from textual import events
 from textual.app import ComposeResult
 from textual.screen import ModalScreen
 
-from monitor.app.canvas import Canvas
+from monitor.app.canvas import Canvas, Span
 from monitor.app.panel import Panel, wrap
 from monitor.app.panels import PANELS
 from monitor.app.scene import Scene
@@ -22,7 +22,10 @@ KEYS: tuple[tuple[str, str], ...] = (
     ("z", "the focused panel over the whole screen, and back"),
     ("t", "theme"),
     ("q", "quit; training goes on, and so does its record"),
+    ("signs", "✗ critical  ▲ warning  ● notice  ○ info  ✓ fine"),
 )
+
+_INDENT = 10
 
 
 class HelpPanel(Panel):
@@ -34,21 +37,19 @@ class HelpPanel(Panel):
         palette = scene.palette
         self.frame(canvas, scene, bottom=[("any key closes", palette.pen("dim"))])
         focused = PANELS[scene.view.focus]
-        room, y = canvas.width - 6, 2
-        canvas.put(3, y, focused.TITLE, palette.pen("train", bold=True))
-        for line in wrap(focused.HELP, room):
-            y += 1
-            canvas.put(3, y, line, palette.pen("text"))
-        y += 2
+        accent, text = palette.pen("train", bold=True), palette.pen("text")
+        room = canvas.width - 6
+        lines: list[list[Span]] = [
+            [(focused.TITLE, accent)],
+            *([(line, text)] for line in wrap(focused.HELP, room)),
+            [],
+        ]
         for keys, what in KEYS:
-            canvas.put(3, y, keys, palette.pen("train", bold=True))
-            for line in wrap(what, room - 10):
-                canvas.put(13, y, line, palette.pen("text"))
-                y += 1
-        canvas.put(3, y + 1, "signs", palette.pen("train", bold=True))
-        canvas.put(13, y + 1, "✗ critical  ▲ warning  ● notice  ○ info  ✓ fine", palette.pen("text"))
-        for edge in (0, canvas.width - 1):  # a text that is longer than the box must not look like its frame
-            canvas.put(edge, canvas.height - 1, "╰" if edge == 0 else "╯", palette.pen("frame"))
+            first, *rest = wrap(what, room - _INDENT)
+            lines.append([(keys.ljust(_INDENT), accent), (first, text)])
+            lines += [[(" " * _INDENT + line, text)] for line in rest]
+        for y, line in enumerate(lines[: canvas.height - 2], start=1):
+            canvas.write(3, y, line)
 
 
 class HelpScreen(ModalScreen[None]):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Final
@@ -23,11 +23,11 @@ SPECIAL: Final = {"nan": math.nan, "inf": math.inf, "+inf": math.inf, "-inf": -m
 
 @dataclass(frozen=True, slots=True)
 class ImportedRun:
-    """A run out of somebody else's log. ``step_unit`` is ``step``, ``epoch`` or ``row``: what its steps count."""
+    """A run out of a file. ``step_unit`` is ``step``, ``epoch`` or ``row``: what its steps count."""
 
     name: str
     step_unit: str
-    messages: Sequence[Message]
+    messages: Iterable[Message]
 
 
 def number(value: Any) -> float | None:
