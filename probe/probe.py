@@ -307,6 +307,9 @@ def _check_optimizer(model: nn.Module, key: str, optimizer: object) -> None:
 
 def _hidden(subject: Subject) -> str:
     """What cannot be seen of this training, in a sentence; empty if nothing is known to be hidden."""
+    hidden = []
     if is_compiled(subject.model):
-        return "Activations are not available: the model is compiled."
-    return ""
+        hidden.append("Activations are not available: the model is compiled.")
+    if subject.is_sharded:
+        hidden.append("Gradient and weight norms are not available: the parameters are sharded over ranks.")
+    return " ".join(hidden)

@@ -46,7 +46,9 @@ class Watch:
         self.step = step
         self.phase = Phase.STARTING
         self._subject, self._every, self._put, self._sender_cpu_s = subject, every, put, sender_cpu_s
-        self._collectors = [collector(subject) for collector in COLLECTORS]
+        self._is_sharded = subject.is_sharded
+        chosen = [each for each in COLLECTORS if not (each.reads_parameters and self._is_sharded)]
+        self._collectors = [collector(subject) for collector in chosen]
         self._training, self._clock, self._epochs = Training(), Clock(), Epochs()
         self._evaluation: Evaluation | None = None
         self._held: list[Evaluation] = []  # evaluations before the first step: what training minimises is not known
@@ -270,7 +272,7 @@ class Watch:
         name = next(name for name, other in self._subject.optimizers.items() if other is optimizer)
         if losses.loss is not None:
             self._beside[f"train/loss/{name}"] = losses.loss
-        if self._heavy_next and (norm := total_norm(optimizer)) is not None:
+        if self._heavy_next and not self._is_sharded and (norm := total_norm(optimizer)) is not None:
             self._beside[f"grad/norm/{name}"] = norm
 
     def _end_step(self, losses: StepLosses) -> None:

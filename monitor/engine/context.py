@@ -75,11 +75,15 @@ class RunState:
         self._blocks: deque[tuple[int, int, float, float]] = deque()
         self._blocks_made = 0
         self._noises: deque[float] = deque(maxlen=8)
+        self._noise = 0.0
         self._starts: list[float] = []
+        self._start = math.nan
         self._best, self._best_step, self._accuracy_at_best = math.nan, 0, math.nan
         self._level, self._accuracy_level = math.nan, math.nan
         self._facts: dict[str, str | float | int | bool | None] = {}
-        self._targets: Steps = np.zeros(0, np.int64)
+        self._targets: Steps = np.zeros(0, np.int64)  # of each class, before this batch
+        self._new_targets: Steps = np.zeros((0, 0), np.int64)  # of this batch, running sums
+        self._target_steps: Steps = np.zeros(0, np.int64)
         self._layers: tuple[str, ...] = ()
         self._classes: tuple[str, ...] = ()
         self._bad_layers: tuple[str, ...] = ()
@@ -109,6 +113,7 @@ class RunState:
             if key in batch.scalars:
                 series.append(*rows.points_of(batch, key))
         self._take_learning_rate(batch)
+        self._take_targets(batch)
         self._uses_amp = self._uses_amp or "amp/scale" in batch.scalars
         return steps, values
 
@@ -116,6 +121,9 @@ class RunState:
         """The batch has been judged."""
         for series in (self.loss, self.raw_loss, self.grad_norm, self.lr, self.accuracy, self.times_s):
             series.settle()
+        if len(self._new_targets):
+            self._targets = self._targets + self._new_targets[-1]
+            self._new_targets, self._target_steps = self._new_targets[:0], self._target_steps[:0]
 
     def _take_learning_rate(self, batch: Batch) -> None:
         """The largest learning rate of all groups; of the first group only, if they were not recorded together."""
@@ -127,6 +135,23 @@ class RunState:
         if all(len(other) == len(values) for _, other in columns):
             values = np.max([values for _, values in columns], axis=0)
         self.lr.append(steps, values)
+
+    def _take_targets(self, batch: Batch) -> None:
+        """The training targets of each class: taken in whole, since they come at every step."""
+        counts = [each for each in batch.classes if each.split == "train" and each.total]
+        if not counts:
+            return
+        width = max(len(self._targets), *(len(each.total) // 8 for each in counts))
+        table = np.zeros((len(counts), width), np.int64)
+        for row, each in zip(table, counts, strict=True):
+            row[: len(each.total) // 8] = np.frombuffer(each.total, "<i8")
+        self._targets = np.pad(self._targets, (0, width - len(self._targets)))
+        self._new_targets = np.cumsum(table, axis=0)
+        self._target_steps = np.array([each.step for each in counts], np.int64)
+
+    def _seen_targets(self) -> Steps:
+        seen = int(self._target_steps.searchsorted(self.step, "right"))
+        return self._targets + self._new_targets[seen - 1] if seen else self._targets
 
     def _make_blocks(self) -> None:
         """Median and noise of every block of losses that is complete now."""
@@ -172,12 +197,16 @@ class RunState:
         return before + (int(self._finite[seen - 1]) if seen > 0 else 0)
 
     def _see_start(self, first: Signal) -> None:
+        """The start is the median of the first 3 losses; the very first, if its update has blown up the others."""
         if not self._starts:
             self._best_step = int(first.steps[0])
         self._starts.append(float(first.values[0]))
+        middle = median(np.array(self._starts))
+        self._start = self._starts[0] if 0 < EXPLODED * self._starts[0] < middle else middle
 
     def _see_block(self, step: int, middle: float, noise: float) -> None:
         self._noises.append(noise)
+        self._noise = median(np.array(self._noises))
         self.trail.append(step, middle)
         end = self._ends["accuracy"]
         self._accuracy_level = median(self.accuracy.before(end, BLOCK).values) if end else math.nan
@@ -185,12 +214,6 @@ class RunState:
             self._accuracy_at_best = self._accuracy_level
         if middle < (self._start if math.isnan(self._best) else self._best):
             self._best, self._best_step, self._accuracy_at_best = middle, step, self._accuracy_level
-
-    @property
-    def _start(self) -> float:
-        """The median of the first 3 losses; the very first, if the first update has blown the others up."""
-        middle = median(np.array(self._starts))
-        return self._starts[0] if 0 < EXPLODED * self._starts[0] < middle else middle
 
     # ------------------------------------------------------------------------------------------- the rarer things
 
@@ -209,10 +232,6 @@ class RunState:
         bad = [rows.layer_points(column, len(self._layers)) for column in stats.stats.values()]
         at_fault = sorted({int(i) for index, values in bad for i in index[~np.isfinite(values)]})
         self._bad_layers = tuple(self._layers[i] for i in at_fault if i < len(self._layers))
-
-    def train_classes(self, counts: ClassCounts) -> None:
-        _, total, _ = rows.counts_of(counts)
-        self._targets = self._targets + total if len(self._targets) == len(total) else total.copy()
 
     def val_classes(self, counts: ClassCounts) -> None:
         correct, total, predicted = rows.counts_of(counts)
@@ -288,20 +307,20 @@ class RunState:
         return self.tables[name.removeprefix("layer_")].newest(n)
 
     def context(self) -> RunContext:
-        start = self._start if self._starts else math.nan
+        targets = self._seen_targets()
         accuracy = None if math.isnan(self._accuracy_level) else self._accuracy_level
         return RunContext(
             step=self.step,
             points=self.points,
-            start=start,
+            start=self._start,
             level=self._level,
-            best=start if math.isnan(self._best) else self._best,
+            best=self._start if math.isnan(self._best) else self._best,
             best_step=self._best_step,
-            noise=median(np.array(self._noises)) if self._noises else 0.0,
-            trivial=self._trivial(),
+            noise=self._noise,
+            trivial=self._trivial(targets),
             objective=str(self._facts.get("objective") or "other"),
             accuracy=accuracy,
-            majority=float(self._targets.max() / self._targets.sum()) if self._targets.any() else None,
+            majority=float(targets.max() / targets.sum()) if targets.any() else None,
             lr=self.schedule.now,
             lr_peak=self.schedule.peak,
             update_ratio=self._update_ratio(),
@@ -327,17 +346,18 @@ class RunState:
             return False
         return self._accuracy_level > self._accuracy_at_best + 0.05 * abs(self._accuracy_at_best)
 
-    def _trivial(self) -> float | None:
+    def _trivial(self, targets: Steps) -> float | None:
         """The loss of always guessing the label frequencies; None where the objective does not tell."""
         objective, classes = self._facts.get("objective"), self._facts.get("classes")
         if objective not in CLASSIFICATION:
             return None
-        count = 2 if objective == "binary_cross_entropy" else classes or len(self._targets) or len(self._classes)
+        count = 2 if objective == "binary_cross_entropy" else classes or len(targets) or len(self._classes)
         if not isinstance(count, int) or count < 2:
             return None
-        share = self._targets / max(int(self._targets.sum()), 1)
-        if self._targets.sum() < ENOUGH_TARGETS * count or len(share) > count:
+        seen = int(targets.sum())
+        if seen < ENOUGH_TARGETS * count or len(targets) > count:
             return math.log(count)
+        share = targets / seen
         share = share[share > 0]
         return min(math.log(count), float(-(share * np.log(share)).sum()))
 

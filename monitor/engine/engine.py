@@ -26,7 +26,7 @@ logger = logging.getLogger(__name__)
 GRID: Final = 8
 
 #: The order of what belongs to one step: what holds from here on, then the step, then what was measured after it.
-_MARK, _FACT, _STEP, _LAYERS, _TRAIN_CLASSES, _EVALUATION, _VAL_CLASSES = range(7)
+_MARK, _FACT, _STEP, _LAYERS, _EVALUATION, _VAL_CLASSES = range(6)
 
 
 class _Loss(NamedTuple):
@@ -74,10 +74,10 @@ class Engine:
         events = self._loss_events(batch, steps, losses, start)
         events += _other_events(batch)
         events.sort(key=lambda event: event[:3])
-        for step, order, _, what in events:
+        for step, _, _, what in events:
             position = what.position if isinstance(what, _Loss) else self._position(steps, step, start)
             self._state.advance(step, position)
-            self._handle(order, step, what)
+            self._handle(step, what)
         if len(losses):
             self._state.advance(int(steps[-1]), start + len(losses))
         self._state.settle()
@@ -111,7 +111,7 @@ class Engine:
     def _position(steps: Steps, step: int, start: int) -> int:
         return start + int(np.searchsorted(steps, step, "right"))
 
-    def _handle(self, order: int, step: int, what: object) -> None:
+    def _handle(self, step: int, what: object) -> None:
         state = self._state
         if isinstance(what, _Loss):
             self._looked_at = what.position
@@ -125,11 +125,8 @@ class Engine:
             state.layers(what)
             self._look(Clock.LAYERS, step)
         elif isinstance(what, ClassCounts):
-            if order == _TRAIN_CLASSES:
-                state.train_classes(what)
-            else:
-                state.val_classes(what)
-                self._look(Clock.CLASSES, step)
+            state.val_classes(what)
+            self._look(Clock.CLASSES, step)
         elif isinstance(what, Mark):
             state.mark(what)
         elif isinstance(what, Fact):
@@ -164,7 +161,8 @@ class Engine:
         try:
             signals = [state.signal(name, rule.window, raw=rule.raw) for name in rule.signals]
             found = rule.check(*signals, context, level=STAY_LEVEL if watch.holds else 1.0)
-            self._incidents.look(watch, found, context, step, state.time_s)
+            time_s = state.time_s if found is not None or watch.holds else 0.0
+            self._incidents.look(watch, found, context, step, time_s)
         except Exception as error:  # noqa: BLE001  a rule may raise anything; the run is judged by the others
             for watches in self._watches.values():
                 if watch in watches:
@@ -176,13 +174,13 @@ class Engine:
 
 
 def _other_events(batch: Batch) -> list[_Event]:
-    """Everything of a batch that is no training loss."""
+    """Everything of a batch that rules look at beside training losses."""
     events: list[_Event] = [(mark.step, _MARK, i, mark) for i, mark in enumerate(batch.marks)]
     events += [(fact.step, _FACT, i, fact) for i, fact in enumerate(batch.facts)]
     events += [(stats.step, _LAYERS, i, stats) for i, stats in enumerate(batch.layers)]
     for i, counts in enumerate(batch.classes):
-        if rows.counts_of(counts)[1].size:
-            events.append((counts.step, _TRAIN_CLASSES if counts.split == "train" else _VAL_CLASSES, i, counts))
+        if counts.split == "val" and counts.total:
+            events.append((counts.step, _VAL_CLASSES, i, counts))
     (loss_rows, losses), (accuracy_rows, accuracies) = (
         rows.column_of(batch, key) for key in ("val/loss", "val/accuracy")
     )

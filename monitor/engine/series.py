@@ -48,7 +48,7 @@ class Series:
     def upto(self, step: int) -> int:
         """The position after the newest point of this batch, or before it, that is not later than ``step``."""
         start = self._batch_start - self._base
-        return self._batch_start + int(np.searchsorted(self._steps[start : self._used], step, "right"))
+        return self._batch_start + int(self._steps[start : self._used].searchsorted(step, "right"))
 
     def before(self, end: int, n: int) -> Signal:
         """The ``n`` points before position ``end``, or as many of them as are kept."""

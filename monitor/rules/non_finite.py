@@ -56,10 +56,11 @@ def check(
 def first_bad(signal: Signal, newest: int) -> tuple[int, float] | None:
     """Step and value of the oldest value that is not finite among the newest ones."""
     values = signal.values[-newest:]
-    bad = np.flatnonzero(~np.isfinite(values))
-    if not bad.size:
+    finite = np.isfinite(values)
+    if finite.all():
         return None
-    return int(signal.steps[-newest:][bad[0]]), float(values[bad[0]])
+    first = int(np.argmin(finite))
+    return int(signal.steps[-newest:][first]), float(values[first])
 
 
 def last_finite(signal: Signal) -> float:
@@ -81,7 +82,8 @@ def action(found: Evidence, context: RunContext) -> str:
     # A loss that stood near its best until then points to the data of that step, not to the step size.
     calm = found["before"] <= context.best + 0.5 * context.drop
     if calm or context.lr is None:
-        return f"Check the inputs of step {found.first_step} for NaN, 0/0 and log(0); then reload the checkpoint before it"
+        where = f"the inputs of step {found.first_step}"
+        return f"Check {where} for NaN, 0/0 and log(0); then reload the checkpoint before it"
     lr = f"from {context.lr:.3g} to {rounded(context.lr / 10)}"
     return f"Lower the learning rate {lr}, clip gradients at 1.0 and {reload}"
 

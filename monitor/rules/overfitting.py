@@ -10,8 +10,9 @@ Evidence      val_loss: v; best; train: t; rise: (v - best) / |best|; val_accura
 Action        Keep the checkpoint of the best evaluation, and stop or regularise.
 Quiet on      validation below training (dropout, augmentation), fewer than 6 evaluations, a small noisy validation
               set (5 s), a gap that was there from the start
-False alarms  11 of 244 healthy small networks, 8 of them true rises of the validation loss at a flat accuracy: so
-              it is a notice while the validation accuracy holds, a warning when it fell by 2 points or is unknown
+False alarms  0 of 145 healthy small networks (177,095 steps) and of 53 published healthy curves (one of those
+              got a notice). On a flat validation loss with 25 % noise: 0 of 200 runs of 40 evaluations, 2 of 60 of 200.
+              A notice while the validation accuracy holds, a warning when it fell by 2 points or is unknown
 Source        Prechelt 1998, doi:10.1007/3-540-49430-8_3 (generalisation loss); the limits are chosen
 
 >>> val = Signal.of([2.0, 1.2, 1.0, 1.1, 1.2, 1.3, 1.4, 1.5])

@@ -8,9 +8,8 @@ Evidence      update_ratio: 10^ur; progress; lr
 Action        Raise the learning rate so that the update ratio comes to 1e-3.
 Quiet on      the first 200 steps and twice the warm-up, a decayed learning rate, dead networks (no gradient), a
               loss that falls all the same, several optimizers
-False alarms  0 of 244 healthy small networks (387,600 steps) with these limits; fine-tuning with AdamW at 1e-5 gives
-              ur of -3.3 to -4
-Source        the ratio of 1e-3: Karpathy, cs231n, neural-networks-3; the limit -4.3 is from those runs
+False alarms  0 of 145 healthy small networks (177,095 steps); fine-tuning with AdamW at 1e-5 gives ur of -3.3 to -4
+Source        the ratio of 1e-3: Karpathy, cs231n, neural-networks-3; the limit -4.3 is chosen
 
 >>> still, alive = Signal.of(np.full((5, 2), 1e-6)), Signal.of(np.full((5, 2), 0.1))
 >>> check(still, alive, RunContext(start=2.3, level=2.29))["update_ratio"]

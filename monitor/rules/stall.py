@@ -2,13 +2,14 @@ r"""The loss has stopped falling.
 
 Signals       loss_trail: the whole run's loss in at most 512 block medians
 Formula       over the newest max(400 steps, 15 % of the run), in 20 to 32 block means: z = Mann-Kendall;
-              gain = -Theil-Sen slope times the length, over D
-Fires         z > -1.6 and gain < 1 %; the update ratio above 1e-5 or unknown
+              gain = -Theil-Sen slope times the length, over D;  se = its standard error
+Fires         z > -1.6, gain < 1 % and gain + 2 se < 2 %; the update ratio above 1e-5 or unknown
 Evidence      gain, z, steps: the length looked at; level
 Action        Lower the learning rate to a third if the steps are too large, raise it if they are tiny.
-Quiet on      slow but steady progress (z), warm-up, a learning rate near its end (below 5 % of the peak), several
-              optimizers
-False alarms  info: a plateau is also how a good run ends. A warning only with headroom: a level above 0.3 of the
+Quiet on      slow but steady progress (z), noise that would hide it, warm-up, a learning rate near its end (below
+              5 % of the peak), several optimizers
+False alarms  0 of 145 healthy small networks (177,095 steps) and of 53 published healthy curves; remarks in 13 and
+              12 of those: a plateau is also how a good run ends. A warning only with headroom: a level above 0.3 of the
               trivial loss, and a training accuracy below 0.6 where there is one
 Source        Mann 1945, doi:10.2307/1907187; Sen 1968, doi:10.1080/01621459.1968.10480934; 1 % and 15 % are chosen
 
@@ -19,10 +20,12 @@ Source        Mann 1945, doi:10.2307/1907187; Sen 1968, doi:10.1080/01621459.196
 
 from __future__ import annotations
 
+import math
+
 from monitor.model import Severity
 from monitor.rules.context import RunContext
 from monitor.rules.rule import TREND, Clock, Evidence, Gate, Rule, Signal, rounded
-from monitor.rules.statistics import block_means, mann_kendall_z, theil_sen
+from monitor.rules.statistics import block_means, difference_noise, mann_kendall_z, theil_sen
 
 #: The fewest training steps in which no progress is a finding, and the share of the run.
 STEPS, SHARE = 400, 0.15
@@ -43,7 +46,9 @@ def check(loss_trail: Signal, context: RunContext, *, level: float = 1.0) -> Evi
     means = block_means(loss_trail.values[-length:], min(length, MAX_BLOCKS))
     z = mann_kendall_z(means)
     gain = -theil_sen(means) * means.size / context.drop
-    if not (z > -1.6 / level and gain < 0.01 / level):
+    gain_se = difference_noise(means) * math.sqrt(12 / means.size) / context.drop
+    # Noise that hides 2 % of the gain hides progress, too: then nothing can be said.
+    if not (z > -1.6 / level and gain < 0.01 / level and gain + 2 * gain_se < 0.02 / level):
         return None
     steps = int(loss_trail.steps[-1] - loss_trail.steps[-length])
     return Evidence(

@@ -29,6 +29,14 @@ class Subject:
     optimizers: dict[str, Optimizer]
 
     @property
+    def is_sharded(self) -> bool:
+        """Whether parameters are spread over ranks (DTensor). Reading a norm of one is a collective operation.
+
+        Each rank decides by itself which steps are heavy, so such a read could wait for ranks that never come.
+        """
+        return any(hasattr(p, "device_mesh") for layer in self.layers for p in layer.parameters)
+
+    @property
     def main(self) -> Optimizer:
         """The optimizer whose steps count."""
         return next(iter(self.optimizers.values()))
@@ -66,10 +74,12 @@ class Collector:
     ``is_detail`` says so. ``before_clip`` comes when gradients are about to be clipped. Around a detailed step,
     ``prepare`` is called at the end of the one before, ``before_step`` in the optimizer's step pre-hook, and
     ``rest`` when it is over: that takes off whatever the collector has put on. ``close`` comes once, at the end.
+    One that ``reads_parameters`` is left out where they are sharded.
     """
 
     name: ClassVar[str]
     is_detail: ClassVar[bool] = False
+    reads_parameters: ClassVar[bool] = False
 
     def __init__(self, subject: Subject) -> None:
         self.subject = subject

@@ -26,6 +26,7 @@ _N = TypeVar("_N", float, Tensor)
 
 class Gradients(Collector):
     name: ClassVar[str] = "gradient norms"
+    reads_parameters: ClassVar[bool] = True
 
     def __init__(self, subject: Subject) -> None:
         super().__init__(subject)

@@ -25,6 +25,7 @@ from probe.host import Found, Reading
 class Weights(Collector):
     name: ClassVar[str] = "weight statistics"
     is_detail: ClassVar[bool] = True
+    reads_parameters: ClassVar[bool] = True
 
     def __init__(self, subject: Subject) -> None:
         super().__init__(subject)

@@ -169,6 +169,18 @@ def test_saturated_units_are_those_beyond_the_bend_nearly_always(senders, data, 
     assert senders.last.layer("saturated_frac", 1) == {"0": 0.5}
 
 
+def test_norms_of_sharded_parameters_are_not_read_and_that_is_said(senders, data):
+    model = small()
+    model[0].weight.device_mesh = "a mesh"  # what marks a DTensor
+    one_step(model, *data)
+    assert {"train/loss", "lr/0"} <= senders.last.names()
+    assert "grad/norm" not in senders.last.names()
+    assert not {"grad_norm", "weight_norm"} & set(senders.last.batch().layers[0].stats)
+    assert senders.last.facts()["hidden"] == (
+        "Gradient and weight norms are not available: the parameters are sharded over ranks."
+    )
+
+
 def test_layers_are_looked_at_each_nth_step_and_never_in_an_evaluation(senders, data):
     model = small()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
