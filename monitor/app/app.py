@@ -104,14 +104,15 @@ class MonitorApp(App[None]):
     def tick(self, *, size: Size | None = None, force: bool = False) -> None:
         """Take the newest snapshot and draw it; if nothing is new, only the lines that say how old it is."""
         self.snapshot = snapshot = self._latest()
-        is_new = force or size is not None or snapshot.version != self._drawn_version
+        force = force or size is not None
+        is_new = force or snapshot.version != self._drawn_version
         if is_new:
             self._drawn_version = snapshot.version
             self._stage.arrange(size or self._stage.size, self.view, snapshot)
             self._bell.hear(snapshot)
         scene = self.scene()
-        if is_new or scene.is_ticking:
-            self._stage.show(scene, self._stage.panels if is_new else EDGES)
+        names = list(self._stage.panels) if is_new else [*EDGES] if scene.is_ticking else []
+        self._stage.show(scene, names or self._stage.late(), at_once=force)
 
     def scene(self) -> Scene:
         """The newest snapshot as it is to be drawn now."""

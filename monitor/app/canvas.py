@@ -30,6 +30,9 @@ Span = tuple[str, int]
 
 SPACE = 0x20
 
+#: So many equal cells cost about as many bytes as one more cursor movement and style.
+_APART = 12
+
 
 class Area(NamedTuple):
     """A rectangle of cells."""
@@ -111,6 +114,7 @@ class Canvas:
         self.height = height
         self.codes: Codes = np.full((height, width), SPACE, np.uint32)
         self.pens: NDArray[np.uint16] = np.full((height, width), pen, np.uint16)
+        self._has_wide = False
 
     def put(self, x: int, y: int, text: str, pen: int) -> int:
         """Write ``text`` from cell ``x`` on and return the cell after it."""
@@ -120,7 +124,10 @@ class Canvas:
             skip, stop = max(-x, 0), min(end, self.width)
             self.codes[y, x + skip : stop] = cells[skip : stop - x]
             self.pens[y, x + skip : stop] = pen
-            self._mend(y, x + skip, stop)
+            if not text.isascii():
+                self._has_wide = self._has_wide or bool((cells == 0).any())
+            if self._has_wide:
+                self._mend(y, x + skip, stop)
         return end
 
     def _mend(self, y: int, first: int, stop: int) -> None:
@@ -164,17 +171,23 @@ class Canvas:
         self.pens[y : y + height, x : x + width][where] = pens
 
     def changed(self, before: Canvas | None) -> list[Run]:
-        """The stretch of each row that differs from ``before``, which must have the same size if it is given."""
+        """The stretches that differ from ``before``, which must have the same size if it is given.
+
+        Two of them in a row with few equal cells between are one: to move the cursor costs as much as to send those.
+        """
         if before is None:
             return [Run(y, 0, self.width) for y in range(self.height)]
         differs = (self.codes != before.codes) | (self.pens != before.pens)
         runs = []
-        for y in np.flatnonzero(differs.any(axis=1)):
-            first = int(differs[y].argmax())
-            last = self.width - int(differs[y, ::-1].argmax())
-            if first and self.codes[y, first] == 0:
-                first -= 1
-            runs.append(Run(int(y), first, last - first))
+        for y in np.flatnonzero(differs.any(axis=1)).tolist():
+            at = np.flatnonzero(differs[y])
+            breaks = np.flatnonzero(np.diff(at) > _APART)
+            starts, stops = at[np.concatenate([[0], breaks + 1])], at[np.concatenate([breaks, [-1]])] + 1
+            for first, stop in zip(starts.tolist(), stops.tolist(), strict=True):
+                if self._has_wide:  # never begin or end within a double-width sign
+                    first -= self.codes[y, first] == 0  # noqa: PLW2901
+                    stop += stop < self.width and self.codes[y, stop] == 0  # noqa: PLW2901
+                runs.append(Run(y, int(first), int(stop - first)))
         return runs
 
     def text(self, y: int) -> str:

@@ -25,6 +25,9 @@ class Panel(Widget):
     ALLOW_SELECT = False
     TITLE: ClassVar[str] = ""
 
+    #: The least time between two drawings of new data: a table whose every row moves is not read 4 times a second.
+    PERIOD_S: ClassVar[float] = 0.0
+
     #: What ``?`` says about the panel while it has the focus.
     HELP: ClassVar[str] = ""
 
@@ -41,14 +44,18 @@ class Panel(Widget):
         self.scene: Scene | None = None
         self._grid: Canvas | None = None
         self._theme = ""
+        self._drawn_s = float("-inf")
+        self.is_late = False
 
     def draw(self, canvas: Canvas, scene: Scene) -> None:
         raise NotImplementedError
 
-    def show(self, scene: Scene) -> None:
-        """Draw this scene and repaint what it changes."""
+    def show(self, scene: Scene, *, at_once: bool = True) -> None:
+        """Draw this scene and repaint what it changes; unless ``at_once``, not before the panel's time."""
         self.scene = scene
-        if self.display and self.size:
+        self.is_late = not at_once and scene.now_s - self._drawn_s < self.PERIOD_S
+        if self.display and self.size and not self.is_late:
+            self._drawn_s = scene.now_s
             self._draw(*self.size)
 
     def place(self, area: Area | None) -> None:

@@ -66,10 +66,11 @@ def band(canvas: Canvas, area: Area, scale: Scale, low: Floats, high: Floats, th
 
 def points(canvas: Canvas, area: Area, scale: Scale, values: Floats, pen: int) -> None:
     """A ``•`` in the cell of each value; a value beyond the scale is drawn at its edge."""
-    for column in np.flatnonzero(np.isfinite(values)):
-        y = row_of(scale, float(values[column]), area.height)
-        if y is not None:
-            canvas.put(area.x + int(column) // 2, area.y + y, "•", pen)
+    rows = scale.rows(values, 4 * area.height)
+    columns = np.flatnonzero(np.isfinite(rows))
+    dots = np.clip(np.floor(rows[columns] + 0.5), 0, 4 * area.height - 1).astype(np.int64)
+    canvas.codes[area.y + dots // 4, area.x + columns // 2] = ord("•")
+    canvas.pens[area.y + dots // 4, area.x + columns // 2] = pen
 
 
 def events(canvas: Canvas, area: Area, window: Window, marks: Iterable[Event]) -> None:

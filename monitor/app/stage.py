@@ -39,11 +39,15 @@ class Stage:
                 panel.place(wanted.get(name))
         self.places = wanted
 
-    def show(self, scene: Scene, names: Iterable[str]) -> None:
+    def show(self, scene: Scene, names: Iterable[str], *, at_once: bool) -> None:
         """Let those of the panels that are in sight draw the scene."""
         for name in names:
             if name in self.places:
-                self.panels[name].show(scene)
+                self.panels[name].show(scene, at_once=at_once)
+
+    def late(self) -> list[str]:
+        """The panels that have yet to draw what they were shown."""
+        return [name for name in self.places if self.panels[name].is_late]
 
     def in_sight(self) -> list[str]:
         """The panels that can have the focus and are shown, in the order of tab."""

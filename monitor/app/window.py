@@ -110,20 +110,22 @@ def _stretched(series: SeriesView, window: Window, before: int) -> Trace:
     return Trace(values, values, values, bad)
 
 
-def smoothed(series: SeriesView | None, window: Window, smoothing: float) -> Trace:
-    """The trace with its means averaged exponentially over the steps; 0 leaves them as they are.
+def averaged(series: SeriesView | None, window: Window, smoothing: float) -> tuple[Trace, Floats]:
+    """The trace, and its means averaged exponentially over the steps; 0 leaves them as they are.
 
     A column of many steps is an average already and hardly changes: so zooming out does not make the curve lag.
     The average begins some columns before the window, so that moving the window does not move the curve.
     """
     smoothing **= window.width
     if series is None or not len(series) or smoothing <= 0:
-        return trace(series, window)
+        plain = trace(series, window)
+        return plain, plain.mean
     room = (window.start - series.first_step) * window.stretch // window.width
     before = int(min(max(room, 0), _WARM_UP * window.stretch / (1 - smoothing)))
     raw = trace(series, window, before=before)
     mean = average(raw.mean, smoothing)
-    return Trace(raw.low[before:], raw.high[before:], mean[before:], raw.bad[before:])
+    kept = Trace(raw.low[before:], raw.high[before:], raw.mean[before:], raw.bad[before:])
+    return kept, mean[before:]
 
 
 def average(values: Floats, smoothing: float) -> Floats:

@@ -8,7 +8,7 @@ from typing import Final
 
 import msgspec
 
-from monitor.model import Alert
+from monitor.model import Alert, Severity
 from monitor.rules import Evidence, Rule, RunContext, text_of
 
 #: Looks in a row that must find nothing before an alert resolves.
@@ -35,6 +35,11 @@ WIRE_KEYS: Final = {
 }
 
 
+def wire_keys(rule: Rule) -> list[str]:
+    """The series that a rule looks at, each once."""
+    return list(dict.fromkeys(WIRE_KEYS.get(name, name) for name in rule.signals))
+
+
 @dataclass(slots=True)
 class Watch:
     """How one rule stands: what time belongs to, so that the rule needs none."""
@@ -55,8 +60,10 @@ class Watch:
 
     @property
     def is_alarm(self) -> bool:
-        severity = self.found.severity if self.found is not None else None
-        return (self.rule.severity if severity is None else severity).is_alarm
+        return self.found is not None and self.severity_of(self.found).is_alarm
+
+    def severity_of(self, found: Evidence) -> Severity:
+        return self.rule.severity if found.severity is None else found.severity
 
 
 class Incidents:
@@ -98,34 +105,40 @@ class Incidents:
     # ----------------------------------------------------------------------------------------------------- lifecycle
 
     def _open(self, watch: Watch, found: Evidence, context: RunContext, step: int, time_s: float) -> None:
+        """A rule's condition has begun: it belongs to an alert that is there, or becomes one."""
         watch.looks = 0
-        cause = self._cause_of(watch, found)
-        if cause is not None:
+        if (cause := self._cause_of(watch, found)) is not None:
             self._fold(watch, cause)
-            return
-        effect = self._effect_of(watch, found, step)
-        if effect is not None:
+        elif (effect := self._effect_of(watch, found, step)) is not None:
             self._take_over(watch, effect, found, context, step, time_s)
-            return
-        again = watch.last_incident
-        if again is not None and self._is_same(watch, found, context):
-            watch.incident = again
-            old = self.alerts[again]
-            self._tell(watch, found, context, step, resolved_step=None, count=old.count + 1)
-            return
+        elif (author := self._author_of(watch, found)) is not None:
+            self._reopen(watch, author, step)
+        elif watch.last_incident is not None and self._is_same(watch, found, context):
+            watch.incident = watch.last_incident
+            count = self.alerts[watch.incident].count + 1
+            self._tell(watch, found, context, step, resolved_step=None, count=count)
+        else:
+            self._raise(watch, found, context, step, time_s)
+
+    def _raise(self, watch: Watch, found: Evidence, context: RunContext, step: int, time_s: float) -> None:
         id_ = len(self.alerts) + 1
-        rule = watch.rule
         self.alerts[id_] = Alert(
             id=id_,
-            rule=rule.name,
-            severity=found.severity if found.severity is not None else rule.severity,
+            rule=watch.rule.name,
+            severity=watch.severity_of(found),
             raised_step=step,
             first_step=found.first_step,
             time_s=time_s,
-            signals=list(dict.fromkeys(WIRE_KEYS.get(name, name) for name in rule.signals)),
+            signals=wire_keys(watch.rule),
         )
         watch.incident = watch.last_incident = id_
         self._tell(watch, found, context, step)
+
+    def _reopen(self, watch: Watch, author: Watch, step: int) -> None:
+        """A symptom is back from the time of a closed incident: its harm was not over."""
+        assert author.last_incident is not None
+        author.incident = watch.incident = author.last_incident
+        self._put(msgspec.structs.replace(self.alerts[author.last_incident], resolved_step=None, last_step=step))
 
     def _is_same(self, watch: Watch, found: Evidence, context: RunContext) -> bool:
         """Whether what the rule found is its last alert come back: soon after, or begun before that was over."""
@@ -139,8 +152,7 @@ class Incidents:
         alert = self._owned(watch)
         if alert is None:
             return
-        worse = found.severity is not None and found.severity > alert.severity
-        if worse or set(found.where) - set(alert.where):
+        if watch.severity_of(found) > alert.severity or set(found.where) - set(alert.where):
             self._tell(watch, found, context, step)
         elif watch.looks % REFRESH_LOOKS == 0:
             # The action stays: what it tells to change, and to which value, was read when the trouble began.
@@ -166,7 +178,7 @@ class Incidents:
         """Put the newest findings into the alert that a rule owns. Severity never falls; where it began stays."""
         assert watch.incident is not None
         alert = self.alerts[watch.incident]
-        severity = found.severity if found.severity is not None else watch.rule.severity
+        severity = watch.severity_of(found)
         told = Evidence(
             found.numbers, alert.first_step, severity, found.where or tuple(alert.where), found.confidence
         )
@@ -198,7 +210,7 @@ class Incidents:
 
     def _cause_of(self, watch: Watch, found: Evidence) -> Alert | None:
         """The open alert that explains a finding: of a rule that can cause it, and that it cannot have caused."""
-        severity = found.severity if found.severity is not None else watch.rule.severity
+        severity = watch.severity_of(found)
         for owner, alert in self._owners(but=watch):
             if owner.rule.name not in watch.rule.symptom_of or (severity.is_alarm and not alert.severity.is_alarm):
                 continue
@@ -212,6 +224,17 @@ class Incidents:
         for owner, alert in self._owners(but=watch):
             began = found.first_step if found.first_step is not None else step
             if watch.rule.name in owner.rule.symptom_of and began <= alert.raised_step:
+                return owner
+        return None
+
+    def _author_of(self, watch: Watch, found: Evidence) -> Watch | None:
+        """The rule whose closed alert had this symptom, if the symptom is back from the time when that was open."""
+        for owner in self.watches.values():
+            alert = self.alerts.get(owner.last_incident or 0)
+            if owner is watch or owner.holds or alert is None or alert.resolved_step is None:
+                continue
+            began = alert.resolved_step if found.first_step is None else found.first_step
+            if watch.rule.name in alert.symptoms and began < alert.resolved_step:
                 return owner
         return None
 
@@ -232,18 +255,17 @@ class Incidents:
         """One incident, one alert: it keeps its id, and from here on has the name of its cause."""
         assert effect.incident is not None
         old = self.alerts[effect.incident]
-        severity = found.severity if found.severity is not None else watch.rule.severity
         watch.incident = watch.last_incident = old.id
         effect.last_incident = None
         self.alerts[old.id] = msgspec.structs.replace(
             old,
             rule=watch.rule.name,
-            severity=severity,
+            severity=max(old.severity, watch.severity_of(found)),
             raised_step=step,
             first_step=found.first_step,
             time_s=time_s,
             where=[],
-            signals=list(dict.fromkeys(WIRE_KEYS.get(name, name) for name in watch.rule.signals)),
+            signals=wire_keys(watch.rule),
             symptoms=[*old.symptoms, effect.rule.name],
         )
         self._tell(watch, found, context, step)

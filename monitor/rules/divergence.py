@@ -72,8 +72,8 @@ def onset(loss: Signal, context: RunContext, limit: float) -> int:
 def summary(found: Evidence, context: RunContext) -> str:
     against = f"{found['ratio']:.1f}x its start {found['start']:.3g}"
     if not found["ratio"] > 1:
-        against = f"up from its best {found['best']:.3g}"
-    return f"loss {found['loss']:.3g} at step {context.step}, {against}; lost since step {found.first_step}"
+        against = f"having left its best {found['best']:.3g}"
+    return f"loss {found['loss']:.3g} at step {context.step}, {against}, up since step {found.first_step}"
 
 
 def action(found: Evidence, context: RunContext) -> str:

@@ -43,7 +43,7 @@ def check(
     if not bad:
         return None
     numbers = {name: value for name, (_, value) in bad.items()}
-    numbers["before"] = last_finite(loss)
+    numbers["before"] = last_finite(loss, context.level)
     expected = context.uses_amp and set(bad) == {"grad_norm"}
     return Evidence(
         numbers,
@@ -63,16 +63,17 @@ def first_bad(signal: Signal, newest: int) -> tuple[int, float] | None:
     return int(signal.steps[-newest:][first]), float(values[first])
 
 
-def last_finite(signal: Signal) -> float:
+def last_finite(signal: Signal, earlier: float) -> float:
+    """The newest finite value of the window, or the level of those before it."""
     finite = signal.values[np.isfinite(signal.values)]
-    return float(finite[-1]) if finite.size else math.nan
+    return float(finite[-1]) if finite.size else earlier
 
 
 def summary(found: Evidence, context: RunContext) -> str:
     name = next(name for name in ("loss", "val_loss", "grad_norm") if name in found.numbers)
     what = {"loss": "loss", "val_loss": "validation loss", "grad_norm": "gradient norm"}[name]
     value = "NaN" if math.isnan(found[name]) else "infinite"
-    before = f"; the last finite loss was {found['before']:.3g}" if math.isfinite(found["before"]) else ""
+    before = f"; the loss was {found['before']:.3g} before" if math.isfinite(found["before"]) else ""
     layers = f"; first in {listed(found.where, 1)}" if found.where else ""
     return f"{what} is {value} from step {found.first_step} on{before}{layers}"
 

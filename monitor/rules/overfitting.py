@@ -11,7 +11,8 @@ Action        Keep the checkpoint of the best evaluation, and stop or regularise
 Quiet on      validation below training (dropout, augmentation), fewer than 6 evaluations, a small noisy validation
               set (5 s), a gap that was there from the start
 False alarms  0 of 145 healthy small networks (177,095 steps) and of 53 published healthy curves (one of those
-              got a notice). On a flat validation loss with 25 % noise: 0 of 200 runs of 40 evaluations, 2 of 60 of 200.
+              got a notice). On a flat validation loss with 25 % noise: 0 of 200 runs of 40 evaluations, 2 of 60 runs
+              of 200 evaluations.
               A notice while the validation accuracy holds, a warning when it fell by 2 points or is unknown
 Source        Prechelt 1998, doi:10.1007/3-540-49430-8_3 (generalisation loss); the limits are chosen
 

@@ -9,8 +9,8 @@ Action        Lower the learning rate to a third if the steps are too large, rai
 Quiet on      slow but steady progress (z), noise that would hide it, warm-up, a learning rate near its end (below
               5 % of the peak), several optimizers
 False alarms  0 of 145 healthy small networks (177,095 steps) and of 53 published healthy curves; remarks in 13 and
-              12 of those: a plateau is also how a good run ends. A warning only with headroom: a level above 0.3 of the
-              trivial loss, and a training accuracy below 0.6 where there is one
+              12 of those: a plateau is also how a good run ends. A warning only with headroom: a level above 0.3 of
+              the trivial loss, and a training accuracy below 0.6 where there is one
 Source        Mann 1945, doi:10.2307/1907187; Sen 1968, doi:10.1080/01621459.1968.10480934; 1 % and 15 % are chosen
 
 >>> flat = Signal.of([2.3 - i / 40 if i < 40 else 1.3 for i in range(100)])

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from screen_snapshots import ArrayView
 
-from monitor.app.window import Window, average, bucket, extent, fit, joined, newest_average, smoothed, trace
+from monitor.app.window import Window, average, averaged, bucket, extent, fit, joined, newest_average, trace
 
 NAN = np.nan
 
@@ -67,12 +67,12 @@ def test_moving_the_window_does_not_move_the_average():
     rng = np.random.default_rng(0)
     view = ArrayView("x", range(1, 2001), rng.standard_normal(2000))
     early, late = Window(1000, 1, 400), Window(1100, 1, 400)
-    assert smoothed(view, early, 0.9).mean[200:] == pytest.approx(smoothed(view, late, 0.9).mean[100:300], abs=1e-2)
+    assert averaged(view, early, 0.9)[1][200:] == pytest.approx(averaged(view, late, 0.9)[1][100:300], abs=1e-2)
 
 
 def test_zooming_out_does_not_make_the_average_lag():
     view = ArrayView("x", range(10_000), np.where(np.arange(10_000) < 5000, 2.0, 1.0))
-    assert smoothed(view, Window(0, 100, 100), 0.98).mean[51] == pytest.approx(1.0, abs=0.05)
+    assert averaged(view, Window(0, 100, 100), 0.98)[1][51] == pytest.approx(1.0, abs=0.05)
 
 
 def test_the_newest_average_is_that_of_the_steps():

@@ -213,6 +213,15 @@ def test_an_incident_stays_open_while_the_harm_that_it_did_is_there():
     assert alert.resolved_step == 248  # both were clean for three looks at 244
 
 
+def test_a_symptom_that_comes_back_from_that_time_reopens_the_incident():
+    def back_to_the_start(loss, context, *, level=1.0):
+        return Evidence({"loss": 1.0}, first_step=90) if loss.values[-1] > 5 else None
+
+    loss = np.concatenate([step_up(80, 120, 100.0), np.full(80, 1.0), np.full(80, 10.0)])
+    (alert,) = judged(named("brief", 50), named("lasting", 5, "brief", check=back_to_the_start), loss=loss)
+    assert (alert.rule, alert.symptoms, alert.resolved_step) == ("brief", ["lasting"], None)
+
+
 # ------------------------------------------------------------------------------------------------------------- faults
 
 

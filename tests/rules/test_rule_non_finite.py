@@ -15,7 +15,7 @@ def test_said_at_the_step_of_the_first_nan():
     assert (alert.rule, alert.severity) == ("non-finite", Severity.CRITICAL)
     assert (alert.first_step, alert.raised_step) == (133, 133)
     assert math.isnan(alert.evidence["loss"])
-    assert alert.summary.startswith("loss is NaN from step 133 on; the last finite loss was ")
+    assert alert.summary.startswith("loss is NaN from step 133 on; the loss was ")
 
 
 def test_an_infinite_gradient_norm_is_named():

@@ -22,6 +22,7 @@ def shown_table(snapshot: Snapshot) -> ClassTable:
 
 class ClassesPanel(ListPanel):
     TITLE = "class accuracy"
+    PERIOD_S = 1.0
     HELP = (
         "The share of each class's samples that was predicted right, the worst first, in percent; ┼ is the mean. The "
         "last column is the change against the counts before. From validation if there is one, else from the newest "

@@ -46,6 +46,7 @@ class _Columns(NamedTuple):
 
 class LayersPanel(ListPanel):
     TITLE = "layers"
+    PERIOD_S = 1.0
     HELP = (
         "One line a layer, those named by an open alert first. ‖w‖ and ‖g‖: the norms of its weights and gradients. "
         "Δw/w: how far a step moves the weights, on a log track from 1e-5 to 1e-1; the thick part is the healthy "

@@ -16,7 +16,7 @@ from monitor.app.glyphs import SEVERITY
 from monitor.app.palette import Ink, Palette
 from monitor.app.panel import Panel
 from monitor.app.scene import Scene
-from monitor.app.window import Trace, Window, joined, newest_average, smoothed, trace
+from monitor.app.window import Trace, averaged, Window, joined, newest_average, trace
 from monitor.model import Floats, SeriesView, Severity, Snapshot
 
 TRAIN = "train/loss"
@@ -96,7 +96,8 @@ class LossPanel(Panel):
         key = val_key(scene.snapshot)
         val = trace(series.get(key) if key else None, window)
         newest = newest_average(loss, smoothing) if loss is not None and len(loss) else math.nan
-        return _Curves(trace(loss, window), smoothed(loss, window, smoothing).mean, val, newest)
+        train, mean = averaged(loss, window, smoothing)
+        return _Curves(train, mean, val, newest)
 
     def _scale(self, curves: _Curves, scene: Scene) -> Scale:
         raw = np.concatenate([curves.train.low, curves.train.high])

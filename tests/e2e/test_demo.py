@@ -1,0 +1,77 @@
+"""``bedside demo``: real trainings on real data; a healthy one raises no alarm, each sick one its own."""
+
+from __future__ import annotations
+
+import re
+import signal
+import subprocess
+import sys
+
+import pytest
+from conftest import eventually
+
+ALARM = re.compile(r"(warning|critical): (\S+)")
+
+#: The alert that each fault raises, and how severe it is at least. Where two are named, either may come first.
+EXPECTED = [
+    ("lr-too-high", "critical", {"divergence", "non-finite"}),
+    ("lr-too-low", "warning", {"slow"}),
+    ("overfit", "notice|warning", {"overfitting"}),
+    ("nan", "critical", {"non-finite"}),
+    ("dead-relu", "critical", {"dead-units"}),
+    ("imbalance", "warning", {"class-collapse"}),
+]
+
+
+def headless(world, *options):
+    pytest.importorskip("sklearn", reason="the demo's data ship in scikit-learn: pip install 'bedside[demo]'")
+    command = [sys.executable, "-m", "monitor", "demo", "--headless", *options]
+    process = subprocess.Popen(command, env=world.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    world.started.append(process)
+    return process
+
+
+def test_a_healthy_training_raises_no_alarm_and_ends_with_0(world):
+    output, errors = headless(world).communicate(timeout=300)
+
+    assert ALARM.findall(output) == []
+    assert (output.splitlines()[-1].endswith("finished"), errors) == (True, "")
+
+
+@pytest.mark.parametrize(("fault", "severity", "rules"), EXPECTED, ids=[fault for fault, _, _ in EXPECTED])
+def test_a_fault_raises_its_own_alert_with_its_step_and_what_to_do(world, fault, severity, rules):
+    process = headless(world, "--fault", fault)
+    assert process.stdout is not None
+    wanted = re.compile(rf"({severity}): ({'|'.join(rules)}) \(began at step [\d,]+\): .+ → .+")
+
+    seen = []
+    for line in process.stdout:
+        seen.append(line)
+        if wanted.search(line):
+            break
+    else:
+        pytest.fail("".join(seen))
+    process.send_signal(signal.SIGINT)
+
+    assert process.wait(timeout=30) == 130
+
+
+def test_stopping_the_headless_demo_stops_its_training(world):
+    process = headless(world)
+    assert process.stdout is not None
+    process.stdout.readline()
+    eventually(world.live_entries)
+
+    process.send_signal(signal.SIGINT)
+
+    assert process.wait(timeout=30) == 130
+    eventually(lambda: not world.live_entries(), "its recorder goes on")
+
+
+def test_data_that_cannot_be_had_are_one_clear_line(world, tmp_path):
+    process = headless(world, "--data", "cifar10", "--data-root", str(tmp_path / "none"))
+
+    output, errors = process.communicate(timeout=120)
+
+    assert (process.returncode, output, errors.count("\n")) == (2, "", 1)
+    assert errors.startswith(f"bedside demo: the training did not start: CIFAR-10 is not under {tmp_path / 'none'}")
