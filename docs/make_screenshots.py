@@ -1,7 +1,8 @@
-"""Take the pictures of the docs from the real program on a recorded run.
+"""Take the pictures of the docs from the real program: real trainings, the real recorder, the real screen.
 
-    python docs/make_screenshots.py                    the newest recorded run of this machine
-    python docs/make_screenshots.py RUN.bedside --out docs/images
+    python docs/make_screenshots.py                    all pictures, from trainings that it starts
+    python docs/make_screenshots.py demo-overfit       those whose name begins so
+    python docs/make_screenshots.py --run RUN.bedside  of a run file instead
 
 A picture is what Textual itself exports as SVG, rendered to PNG by a headless chromium: it is the one renderer
 found that gets braille, box lines and spaces right. Needs chromium and, for its looks, fonts-firacode and
@@ -12,26 +13,35 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import os
 import re
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from monitor.app.app import MonitorApp
 from monitor.app.palette import ThemeName
+from monitor.demo import script
+from monitor.feeds.live import LiveFeed
 from monitor.feeds.replay import Replay
-from monitor.model import Link
+from monitor.model import Link, Snapshot
 from monitor.record import registry
 from monitor.record.runfile import read_run
 from monitor.session import Session
+from monitor.watching import run_rows
 
-LOAD_TIMEOUT_S = 30.0
+PICTURES = Path(__file__).parent / "pictures"
+PATIENCE_S = 300.0
 SCALE = 2
+
+
+Found = TypeVar("Found")
 
 
 class Shot(NamedTuple):
@@ -44,31 +54,95 @@ class Shot(NamedTuple):
     keys: tuple[str, ...] = ()
 
 
-SHOTS = (
-    Shot("screen-120x40", 120, 40),
-    Shot("screen-120x40-paper", 120, 40, "paper"),
-    Shot("screen-80x24", 80, 24),
-    Shot("screen-200x60", 200, 60),
-    Shot("alert-120x40", 120, 40, "night", ("2", "enter")),
+class Scene(NamedTuple):
+    """A training to start, when to look at it, and the pictures to take then."""
+
+    options: tuple[str, ...]
+    is_time: Callable[[Snapshot], bool]
+    shots: tuple[Shot, ...]
+
+
+def at_step(step: int) -> Callable[[Snapshot], bool]:
+    return lambda snapshot: snapshot.step >= step
+
+
+def after_alert(rule: str, steps: int = 30) -> Callable[[Snapshot], bool]:
+    """Some steps after the alert was raised, so that the chart goes on behind its sign."""
+    return lambda snapshot: any(
+        alert.rule == rule and alert.is_open and snapshot.step >= alert.raised_step + steps
+        for alert in snapshot.alerts
+    )
+
+
+SCENES = (
+    Scene(
+        (),
+        at_step(480),
+        (
+            Shot("demo-120x40", 120, 40),
+            Shot("demo-80x24", 80, 24),
+            Shot("demo-200x60", 200, 60),
+            Shot("demo-paper-120x40", 120, 40, "paper"),
+            Shot("demo-help-120x40", 120, 40, keys=("question_mark",)),
+        ),
+    ),
+    Scene(
+        ("--fault", "lr-too-high"),
+        after_alert("divergence"),
+        (
+            Shot("demo-lr-too-high-120x40", 120, 40),
+            Shot("demo-lr-too-high-80x24", 80, 24),
+        ),
+    ),
+    Scene(("--fault", "overfit"), after_alert("overfitting"), (Shot("demo-overfit-80x24", 80, 24),)),
+    Scene(("--fault", "nan"), after_alert("non-finite"), (Shot("demo-nan-120x40", 120, 40),)),
+    Scene(("--fault", "dead-relu"), after_alert("dead-units"), (Shot("demo-dead-relu-120x40", 120, 40),)),
 )
 
 
-def svg_of_run(path: Path, shot: Shot) -> str:
-    """The screen of a run file as SVG, once all of the run is loaded."""
+@contextmanager
+def training(options: Sequence[str]) -> Iterator[Session]:
+    """A demo training that runs, and a session on its recorder."""
+    process = subprocess.Popen([sys.executable, str(script()), *options], stdout=subprocess.DEVNULL)
+    try:
+        run = wait_for(lambda: next((run for run in registry.live_runs() if run.pid == process.pid), None))
+        session = Session(LiveFeed(run.live, run.ask), source=run.name, runs=run_rows)
+        session.start()
+        try:
+            yield session
+        finally:
+            session.close()
+        if not options:
+            process.wait()  # the healthy one is seen to finish, in the list of runs of the others
+    finally:
+        process.kill()
+        process.wait()
+
+
+def wait_for(condition: Callable[[], Found | None]) -> Found:
+    """The first true value of the condition."""
+    deadline = time.monotonic() + PATIENCE_S
+    while time.monotonic() < deadline:
+        if value := condition():
+            return value
+        time.sleep(0.05)
+    raise SystemExit(f"waited {PATIENCE_S:.0f} s for a picture in vain")
+
+
+@contextmanager
+def recorded(path: Path) -> Iterator[Session]:
+    """A session on a run file, wholly read."""
     session = Session(Replay(lambda: read_run(path)), source=path.stem)
     session.start()
     try:
-        return asyncio.run(_export(session, shot))
+        wait_for(lambda: session.latest().link is Link.FILE)
+        yield session
     finally:
         session.close()
 
 
-async def _export(session: Session, shot: Shot) -> str:
-    deadline = time.monotonic() + LOAD_TIMEOUT_S
-    while session.latest().link is not Link.FILE:
-        if time.monotonic() > deadline:
-            raise SystemExit(f"{session.latest().source}: not loaded after {LOAD_TIMEOUT_S:.0f} s")
-        await asyncio.sleep(0.02)
+async def export(session: Session, shot: Shot) -> str:
+    """The screen as SVG."""
     app = MonitorApp(session.latest, theme=shot.theme)
     async with app.run_test(size=(shot.width, shot.height)) as pilot:
         await pilot.pause()
@@ -99,32 +173,35 @@ def png_of_svg(svg: str, path: Path) -> None:
         subprocess.run(command, check=True, capture_output=True, timeout=120)
 
 
-def take(path: Path, out: Path, shots: Sequence[Shot] = SHOTS) -> list[Path]:
-    """Take these pictures of a run file; returns where they are."""
+def take(session: Session, shots: Sequence[Shot], out: Path) -> None:
+    """Take these pictures of what the session shows."""
     out.mkdir(parents=True, exist_ok=True)
-    pictures = []
-    for shot in shots:
-        picture = out / f"{shot.name}.png"
-        png_of_svg(svg_of_run(path, shot), picture)
-        pictures.append(picture)
-    return pictures
-
-
-def _newest_run() -> Path:
-    found = next((entry.path for entry in registry.run_files() if entry.path), None)
-    if found is None:
-        raise SystemExit("no run was recorded on this machine; make one with `bedside demo`, or name a run file")
-    return found
+    drawn = [(shot, asyncio.run(export(session, shot))) for shot in shots]  # at one moment; rendering takes its time
+    for shot, svg in drawn:
+        png_of_svg(svg, out / f"{shot.name}.png")
+        print(out / f"{shot.name}.png")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Take all pictures."""
+    """Take the pictures."""
     parser = argparse.ArgumentParser(description="Take the pictures of the docs from the real program.")
-    parser.add_argument("run", nargs="?", type=Path, help="a run file (default: the newest of this machine)")
-    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "images", help="the folder to write into")
+    parser.add_argument("prefix", nargs="?", default="", help="only the pictures whose name begins so")
+    parser.add_argument("--run", type=Path, metavar="FILE", help="of this run file, instead of new trainings")
+    parser.add_argument("--out", type=Path, default=PICTURES, metavar="DIR", help="the folder to write into")
     given = parser.parse_args(arguments)
-    for picture in take(given.run or _newest_run(), given.out):
-        print(picture)
+    if given.run:
+        with recorded(given.run) as session:
+            take(session, [shot for shot in SCENES[0].shots if shot.name.startswith(given.prefix)], given.out)
+        return 0
+    with tempfile.TemporaryDirectory() as home:
+        os.environ["BEDSIDE_HOME"] = home
+        for scene in SCENES:
+            shots = [shot for shot in scene.shots if shot.name.startswith(given.prefix)]
+            if shots:
+                with training(scene.options) as session:
+                    wait_for(lambda scene=scene, session=session: scene.is_time(session.latest()))
+                    take(session, shots, given.out)
+        wait_for(lambda: not registry.live_runs())
     return 0
 
 

@@ -53,8 +53,10 @@ Run = Callable[[argparse.Namespace], int]
 
 
 def _watch(sub: argparse.ArgumentParser) -> Run:
-    sub.add_argument("target", nargs="?", metavar="RUN", help="a run's name or id, or a run file; else the newest")
-    sub.add_argument("--fps", type=float, default=4.0, metavar="N", help="frames a second (default 4)")
+    sub.add_argument(
+        "target", nargs="?", metavar="RUN", help="a run's name or id, a run file, a folder with one; else the newest"
+    )
+    sub.add_argument("--fps", type=_fps, default=4.0, metavar="N", help="frames a second, 0.5 to 30 (default 4)")
     sub.add_argument("--ascii", action="store_true", help="draw without braille and other signs beyond ASCII")
 
     def run(args: argparse.Namespace) -> int:
@@ -65,8 +67,20 @@ def _watch(sub: argparse.ArgumentParser) -> Run:
     return run
 
 
+def _fps(text: str) -> float:
+    try:
+        fps = float(text)
+    except ValueError:
+        fps = 0.0
+    if not 0.5 <= fps <= 30.0:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0.5 to 30")
+    return fps
+
+
 def _tail(sub: argparse.ArgumentParser) -> Run:
-    sub.add_argument("target", nargs="?", metavar="RUN", help="a run's name or id, or a run file; else the newest")
+    sub.add_argument(
+        "target", nargs="?", metavar="RUN", help="a run's name or id, a run file, a folder with one; else the newest"
+    )
     sub.add_argument("--until-alert", action="store_true", help="end with status 1 at the first alarm")
 
     def run(args: argparse.Namespace) -> int:

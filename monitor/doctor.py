@@ -6,6 +6,7 @@ import importlib.util
 import os
 import platform
 import shutil
+import stat
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -76,14 +77,27 @@ def socket_folder() -> Iterator[Finding]:
     for run in registry.live_runs():
         yield Finding(True, f"live: {run.name} ({run.run_id}), pid {run.pid}")
     runtime = Path(f"/run/user/{os.getuid()}")
-    folder = runtime if runtime.is_dir() else Path(tempfile.gettempdir()) / f"bedside-{os.getuid()}"
-    if not folder.exists():
-        yield Finding(True, f"sockets go to {folder}, made by the first run")
-        return
-    state = folder.stat()
-    private = state.st_uid == os.getuid() and not state.st_mode & 0o077
-    remedy = "" if private else f"make it yours alone: chmod 700 {folder}, or remove it"
-    yield Finding(private, f"sockets go to {folder}, owner {state.st_uid}, mode {state.st_mode & 0o777:o}", remedy)
+    outer = runtime if _is_private(runtime) else Path(tempfile.gettempdir()) / f"bedside-{os.getuid()}"
+    there = [folder for folder in (outer, outer / "bedside") if os.path.lexists(folder)]
+    for folder in there:
+        if not _is_private(folder):
+            state = folder.lstat()
+            yield Finding(
+                False,
+                f"sockets cannot go to {folder}: owner {state.st_uid}, mode {state.st_mode & 0o777:o}",
+                f"make it yours alone (chmod 700 {folder}) or remove it",
+            )
+            return
+    made = "" if len(there) == 2 else ", made by the first run"
+    yield Finding(True, f"sockets go to {outer / 'bedside'}{made}")
+
+
+def _is_private(folder: Path) -> bool:
+    try:
+        state = folder.lstat()
+    except OSError:
+        return False
+    return stat.S_ISDIR(state.st_mode) and state.st_uid == os.getuid() and not state.st_mode & 0o077
 
 
 def terminal() -> Iterator[Finding]:

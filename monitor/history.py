@@ -6,13 +6,14 @@ One thread applies messages; what it hands out is frozen or a view that stays va
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from monitor import rows
-from monitor.model import EMPTY, Alert, ClassTable, Floats, Goodbye, Hello, LayerTable, Mark
+from monitor.model import EMPTY, Alert, ClassTable, Floats, Goodbye, Hello, Layer, LayerTable, Mark, Phase
 from monitor.pyramid import Series, View
 from probe.wire import Batch, ClassCounts, Heartbeat, LayerStats, Message, Notice
 
@@ -21,12 +22,14 @@ TRAIN_SAMPLES = 512
 #: Measured steps kept of each layer statistic, for the sparklines.
 RECENT_LAYERS = 64
 
+#: How many of each class were right, and how many there were.
+Counts = tuple[NDArray[np.int64], NDArray[np.int64]]
+
 
 class History:
     """The state of one run. A Hello of another run empties it."""
 
     def __init__(self) -> None:
-        self.version = 0
         self._forget()
 
     def _forget(self) -> None:
@@ -37,6 +40,8 @@ class History:
         self.last_seq = 0
         self.first_time_s: float | None = None
         self.last_time_s: float | None = None
+        #: When the run last got on, in its host's time: a step, an evaluation, a checkpoint, a pause.
+        self.busy_s = 0.0
         self.marks: list[Mark] = []
         self.gaps: list[tuple[int, int]] = []
         self.facts: dict[str, str | float | int | bool | None] = {}
@@ -46,28 +51,34 @@ class History:
         self._layers = LayerHistory()
         self._classes = {split: ClassHistory(split) for split in ("train", "val")}
 
-    def apply(self, message: Message) -> None:
-        """Take in one message. Batches that came before are passed over by their number."""
-        self.version += 1
+    def apply(self, message: Message) -> bool:
+        """Take in one message. False if it says nothing new: history is told again after every reconnection."""
         match message:
             case Hello():
-                if self.hello is not None and self.hello.run_id != message.run_id:
-                    self._forget()
-                self.hello = message
-                self.step = max(self.step, message.first_step)
+                return self._apply_hello(message)
             case Batch():
-                self._apply_batch(message)
+                return self._apply_batch(message)
             case Heartbeat():
-                self.heartbeat = message
+                return self._apply_heartbeat(message)
             case Goodbye():
-                self.goodbye = message
+                before, self.goodbye = self.goodbye, message
+                return before != message
             case Alert():
+                told = self._alerts.get(message.id)
                 self._alerts[message.id] = message
+                return told != message
             case Notice():
+                is_new = message.text not in self.notices
                 self.notices[message.text] = None
+                return is_new
+        return False
 
     def series(self) -> Mapping[str, View]:
         return {key: series.view() for key, series in self._series.items()}
+
+    def view(self, key: str) -> View | None:
+        series = self._series.get(key)
+        return series.view() if series is not None else None
 
     def alerts(self) -> tuple[Alert, ...]:
         return tuple(alert for _, alert in sorted(self._alerts.items()))
@@ -78,24 +89,29 @@ class History:
     def classes(self, split: str) -> ClassTable:
         return self._classes[split].table(self.hello)
 
-    def _apply_batch(self, batch: Batch) -> None:
+    def _apply_hello(self, hello: Hello) -> bool:
+        if hello == self.hello:
+            return False
+        if self.hello is not None and self.hello.run_id != hello.run_id:
+            self._forget()
+        self.hello = hello
+        self.step = max(self.step, hello.first_step)
+        self.busy_s = max(self.busy_s, hello.started_s)
+        return True
+
+    def _apply_heartbeat(self, beat: Heartbeat) -> bool:
+        before, self.heartbeat = self.heartbeat, beat
+        if beat.phase is not Phase.TRAINING:
+            self.busy_s = max(self.busy_s, beat.time_s)
+        return before is None or msgspec.structs.replace(before, time_s=beat.time_s) != beat
+
+    def _apply_batch(self, batch: Batch) -> bool:
         if batch.seq <= self.last_seq:
-            return
+            return False
         self.last_seq = batch.seq
-        for key in batch.scalars:
-            steps, values = rows.points_of(batch, key)
-            if key not in self._series:
-                self._series[key] = Series(key)
-            self._series[key].append(steps, values)
         if batch.rows:
-            before, times = self.step, rows.times_of(batch)
-            self.step = max(self.step, int(rows.steps_of(batch)[-1]))
-            if self.first_time_s is None:
-                self.first_time_s = float(times[0])
-            self.last_time_s = float(times[-1])
-            self._close_gap(before, int(rows.steps_of(batch)[0]))
-        for mark in batch.marks:
-            self.marks.append(mark)
+            self._apply_rows(batch)
+        self.marks.extend(batch.marks)
         for fact in batch.facts:
             self.facts[fact.name] = fact.value
         for stats in batch.layers:
@@ -103,6 +119,22 @@ class History:
         for counts in batch.classes:
             if counts.split in self._classes:
                 self._classes[counts.split].add(counts)
+        return True
+
+    def _apply_rows(self, batch: Batch) -> None:
+        steps, times_s = rows.steps_of(batch), rows.times_of(batch)
+        for key in batch.scalars:
+            index, values = rows.column_of(batch, key)
+            if key not in self._series:
+                self._series[key] = Series(key)
+            at = steps if len(index) == batch.rows else steps[index]
+            self._series[key].append(at if batch.steps or at is not steps else batch.start, values)
+        self._close_gap(self.step, int(steps[0]))
+        self.step = max(self.step, int(steps[-1]))
+        if self.first_time_s is None:
+            self.first_time_s = float(times_s[0])
+        self.last_time_s = float(times_s[-1])
+        self.busy_s = max(self.busy_s, self.last_time_s)
 
     def _close_gap(self, before: int, first: int) -> None:
         """A gap mark says where steps were given up; the next steps say where it ends."""
@@ -116,30 +148,35 @@ class LayerHistory:
 
     def __init__(self) -> None:
         self._recent: deque[LayerStats] = deque(maxlen=RECENT_LAYERS)
+        self._newest: dict[str, LayerStats] = {}
+        self._table: LayerTable | None = None
 
     def add(self, stats: LayerStats) -> None:
         self._recent.append(stats)
+        self._newest |= dict.fromkeys(stats.stats, stats)
+        self._table = None
 
     def table(self, hello: Hello | None) -> LayerTable:
+        """Built once for each report: it is asked for with every frame, and reports come more rarely."""
         if hello is None or not hello.layers:
             return EMPTY.layers
-        n = len(hello.layers)
-        keys = dict.fromkeys(key for stats in self._recent for key in stats.stats)
-        recent: dict[str, Floats] = {}
+        if self._table is None or len(self._table.layers) != len(hello.layers):
+            self._table = self._build(tuple(hello.layers))
+        return self._table
+
+    def _build(self, layers: tuple[Layer, ...]) -> LayerTable:
+        n, keys = len(layers), dict.fromkeys(key for stats in self._recent for key in stats.stats)
         steps = np.array([stats.step for stats in self._recent], np.int64)
-        for key in keys:
-            recent[key] = np.stack(
-                [
-                    rows.layer_values(stats.stats[key], n) if key in stats.stats else np.full(n, np.nan)
-                    for stats in self._recent
-                ]
-            )
-        reported = {key: index for index, stats in enumerate(self._recent) for key in stats.stats}
-        latest = {key: recent[key][index] for key, index in reported.items()}
+        recent = {key: np.full((len(self._recent), n), np.nan) for key in keys}
+        for row, stats in enumerate(self._recent):
+            for key, column in stats.stats.items():
+                index, values = rows.layer_points(column, n)
+                known = index < n
+                recent[key][row, index[known]] = values[known]
         return LayerTable(
             step=int(steps[-1]) if len(steps) else 0,
-            layers=tuple(hello.layers),
-            latest=latest,
+            layers=layers,
+            latest={key: rows.layer_values(stats.stats[key], n) for key, stats in self._newest.items()},
             recent=recent,
             recent_steps=steps,
         )
@@ -150,29 +187,29 @@ class ClassHistory:
 
     def __init__(self, split: str) -> None:
         self._split = split
+        self._samples = TRAIN_SAMPLES if split == "train" else 1
+        self._forget()
+
+    def _forget(self) -> None:
         self._step = 0
-        self._windows: deque[tuple[NDArray[np.int64], NDArray[np.int64]]] = deque()
-        self._before: tuple[NDArray[np.int64], NDArray[np.int64]] | None = None
+        self._newest: deque[Counts] = deque()
+        self._before: deque[Counts] = deque()
 
     def add(self, counts: ClassCounts) -> None:
         correct, total, _ = rows.counts_of(counts)
-        if self._windows and len(self._windows[-1][0]) != len(correct):
-            self._windows.clear()
-            self._before = None
+        if self._newest and len(self._newest[-1][0]) != len(correct):
+            self._forget()
         self._step = counts.step
-        if self._split == "val":
-            self._before = self._windows[-1] if self._windows else None
-            self._windows = deque([(correct, total)])
-            return
-        self._windows.append((correct, total))
-        while sum(int(total.sum()) for _, total in self._windows) - int(self._windows[0][1].sum()) >= TRAIN_SAMPLES:
-            self._before = self._windows.popleft()
+        self._newest.append((correct, total))
+        while _samples(self._newest) - _samples([self._newest[0]]) >= self._samples:
+            self._before.append(self._newest.popleft())
+        while self._before and _samples(self._before) - _samples([self._before[0]]) >= self._samples:
+            self._before.popleft()
 
     def table(self, hello: Hello | None) -> ClassTable:
-        if not self._windows:
+        if not self._newest:
             return ClassTable(split=self._split)
-        correct = np.sum([correct for correct, _ in self._windows], axis=0)
-        total = np.sum([total for _, total in self._windows], axis=0)
+        correct, total = _sum(self._newest)
         names = tuple(hello.classes) if hello is not None else ()
         names += tuple(str(index) for index in range(len(names), len(total)))
         return ClassTable(
@@ -180,9 +217,18 @@ class ClassHistory:
             step=self._step,
             names=names[: len(total)],
             accuracy=_share(correct, total),
-            before=_share(*self._before) if self._before else np.full(len(total), np.nan),
+            before=_share(*_sum(self._before)) if self._before else np.full(len(total), np.nan),
             total=total,
         )
+
+
+def _sum(windows: Iterable[Counts]) -> Counts:
+    correct, total = zip(*windows, strict=True)
+    return np.sum(correct, axis=0), np.sum(total, axis=0)
+
+
+def _samples(windows: Iterable[Counts]) -> int:
+    return sum(int(total.sum()) for _, total in windows)
 
 
 def _share(part: NDArray[np.int64], whole: NDArray[np.int64]) -> Floats:

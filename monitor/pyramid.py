@@ -101,6 +101,14 @@ def singles(values: Floats) -> Blocks:
     )
 
 
+def eighths(blocks: Blocks) -> Blocks:
+    """Each ``FACTOR`` blocks as one."""
+    low, high, total, finite = (
+        array.reshape(-1, FACTOR) for array in (blocks.low, blocks.high, blocks.total, blocks.finite)
+    )
+    return Blocks(low.min(axis=1), high.max(axis=1), total.sum(axis=1), finite.sum(axis=1))
+
+
 class Level:
     """The blocks of ``FACTOR ** height`` values, complete ones only."""
 
@@ -116,8 +124,8 @@ class Level:
         self._total.append(blocks.total)
         self._finite.append(blocks.finite)
 
-    def blocks(self) -> Blocks:
-        return Blocks(self._low.view(), self._high.view(), self._total.view(), self._finite.view())
+    def blocks(self, part: slice = slice(None)) -> Blocks:
+        return Blocks(*(array.view()[part] for array in (self._low, self._high, self._total, self._finite)))
 
 
 class Series:
@@ -133,28 +141,35 @@ class Series:
     def __len__(self) -> int:
         return len(self._values)
 
-    def append(self, steps: Steps, values: Floats) -> None:
+    def append(self, steps: Steps | int, values: Floats) -> None:
+        """``steps`` are as many as ``values``; one number stands for that step and those that follow it."""
         if not len(values):
             return
         if not len(self._values):
-            self._first_step = int(steps[0])
-        if self._steps is None and not np.array_equal(
-            steps, np.arange(len(steps)) + (self._first_step + len(self._values))
-        ):
+            self._first_step = int(steps if isinstance(steps, int) else steps[0])
+        if self._steps is None and not self._goes_on(steps, len(values)):
             self._steps = Appendable(np.int64)
             self._steps.append(np.arange(len(self._values)) + self._first_step)
         if self._steps is not None:
-            self._steps.append(steps)
+            self._steps.append(np.arange(steps, steps + len(values)) if isinstance(steps, int) else steps)
         self._values.append(values)
-        self._build()
+
+    def _goes_on(self, steps: Steps | int, count: int) -> bool:
+        """Whether the steps count up by one from the last of the series."""
+        expected = self._first_step + len(self._values)
+        if isinstance(steps, int):
+            return steps == expected
+        return np.array_equal(steps, np.arange(expected, expected + count))
 
     def view(self) -> View:
+        """The series as it is now. Not at the same time as :meth:`append`."""
+        self._build()
         values, steps = self._values.view(), None if self._steps is None else self._steps.view()
         levels = tuple(level.blocks() for level in self._levels)
         return View(self.key, values, steps, self._first_step, levels)
 
     def _build(self) -> None:
-        """Complete the blocks that have become whole, floor by floor."""
+        """Complete the blocks that have become whole since the last view, floor by floor."""
         height = 0
         while True:
             below = len(self._values) if height == 0 else len(self._levels[height - 1])
@@ -166,14 +181,10 @@ class Series:
             first, last = len(level), below // FACTOR
             if first == last:
                 return
-            if height == 0:
-                source = singles(self._values.view()[first * FACTOR : last * FACTOR])
-            else:
-                blocks = self._levels[height - 1].blocks()
-                part = slice(first * FACTOR, last * FACTOR)
-                source = Blocks(blocks.low[part], blocks.high[part], blocks.total[part], blocks.finite[part])
-            starts = np.arange(last - first) * FACTOR
-            level.append(fold(source, starts, starts + FACTOR))
+            part = slice(first * FACTOR, last * FACTOR)
+            level.append(
+                eighths(singles(self._values.view()[part]) if height == 0 else self._levels[height - 1].blocks(part))
+            )
             height += 1
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 import numpy as np
 
-from monitor.feeds import Feed, LinkChanged, close
+from monitor.feeds import Event, Feed, LinkChanged, close
 from monitor.history import History
 from monitor.model import EMPTY, Link, Phase, RunRow, RunState, SeriesView, Snapshot
 from probe.wire import Goodbye
@@ -46,11 +47,12 @@ class Session:
         self._lock = threading.Lock()
         self._history = History()
         self._link, self._loaded = Link.CONNECTING, 0.0
-        self._heard_s = self._stepped_s = clock()
+        self._heard_s = clock()
         self._version = 0
         self._rows: tuple[RunRow, ...] = ()
         self._rows_s = -RUNS_EVERY_S
         self._latest = EMPTY
+        self._closed = threading.Event()
         self._thread = threading.Thread(target=self._run, name="bedside-session", daemon=True)
         self.error: Exception | None = None
 
@@ -59,17 +61,20 @@ class Session:
 
     def close(self) -> None:
         """Stop reading, and wait for the thread, briefly."""
+        self._closed.set()
         close(self._feed)
         if self._thread.is_alive():
             self._thread.join(2.0)
 
     def latest(self) -> Snapshot:
-        """The run as it is now. The same object while nothing has changed."""
+        """The run as it is now. The same object while nothing is heard; the same version while nothing changes."""
         with self._lock:
             state = self._state()
             if self._latest.version != self._version or self._latest.state is not state:
                 self._version += self._latest.version == self._version
                 self._latest = self._build(state)
+            elif self._latest.heard_s != self._heard_s:
+                self._latest = replace(self._latest, heard_s=self._heard_s)
             return self._latest
 
     def _run(self) -> None:
@@ -78,49 +83,56 @@ class Session:
                 with self._lock:
                     self._take(event)
                 self._look_at_runs()
+                if self._closed.is_set():
+                    return
         except Exception as error:  # noqa: BLE001  the screen says what the feed could not read
             with self._lock:
                 self.error = error
                 self._history.notices[f"This run can be read no further: {error}"] = None
                 self._link, self._version = Link.LOST, self._version + 1
+        while self._runs is not None and not self._closed.wait(RUNS_EVERY_S):
+            self._look_at_runs()
 
-    def _take(self, event: object) -> None:
-        self._version += 1
+    def _take(self, event: Event) -> None:
         if isinstance(event, LinkChanged):
+            is_new = (self._link, self._loaded) != (event.link, event.loaded)
             self._link, self._loaded = event.link, event.loaded
-            return
-        before = self._history.step
-        self._history.apply(event)  # type: ignore[arg-type]
-        self._heard_s = self._clock()
-        if self._history.step != before:
-            self._stepped_s = self._heard_s
+        else:
+            is_new = self._history.apply(event)
+            self._heard_s = self._clock()
+        self._version += is_new
 
     def _look_at_runs(self) -> None:
         now = self._clock()
-        if self._runs is not None and now - self._rows_s >= RUNS_EVERY_S:
-            self._rows_s, rows = now, self._runs()
-            with self._lock:
-                if rows != self._rows:
-                    self._rows, self._version = rows, self._version + 1
+        if self._runs is None or now - self._rows_s < RUNS_EVERY_S:
+            return
+        try:
+            rows = self._runs()
+        except OSError:
+            rows = self._rows  # a folder that cannot be read just now
+        self._rows_s = now
+        with self._lock:
+            if rows != self._rows:
+                self._rows, self._version = rows, self._version + 1
 
     def _build(self, state: RunState) -> Snapshot:
         history = self._history
         series: Mapping[str, SeriesView] = history.series()
-        beat, started_s = history.heartbeat, history.hello.started_s if history.hello else None
+        beat, hello = history.heartbeat, history.hello
         ended_s = history.goodbye.time_s if history.goodbye else history.last_time_s
         epoch = history.facts.get("epoch")
         return Snapshot(
             version=self._version,
             source=self._source,
-            hello=history.hello,
+            hello=hello,
             state=state,
             link=self._link,
             loaded=self._loaded,
             heard_s=self._heard_s,
             step=history.step,
             epoch=float(epoch) if isinstance(epoch, (int, float)) else None,
-            elapsed_s=max(ended_s - started_s, 0.0) if started_s and ended_s else 0.0,
-            step_s=self._usual_step_s(series),
+            elapsed_s=max(ended_s - hello.started_s, 0.0) if hello and ended_s else 0.0,
+            step_s=self._usual_step_s(),
             last_time_s=history.last_time_s,
             goodbye=history.goodbye,
             series=series,
@@ -135,7 +147,7 @@ class Session:
             cost_us=beat.cost_us if beat else 0.0,
             cost_share=beat.cost_share if beat else 0.0,
             dropped=beat.dropped if beat else 0,
-            runs=self._rows,
+            runs=tuple(replace(row, current=hello is not None and row.run_id == hello.run_id) for row in self._rows),
         )
 
     def _state(self) -> RunState:
@@ -148,19 +160,22 @@ class Session:
         state = STATES[phase] if history.step or phase is not Phase.TRAINING else RunState.WAITING
         if state is RunState.WAITING and history.step:
             state = RunState.TRAINING
-        if state is RunState.TRAINING and self._clock() - self._stepped_s > self._patience_s():
-            return RunState.STALLED
-        return state
+        return RunState.STALLED if state is RunState.TRAINING and self._is_stalled() else state
 
-    def _patience_s(self) -> float:
-        return max(STALL_S, STALL_STEPS * (self._usual_step_s(self._history.series()) or 0.0))
+    def _is_stalled(self) -> bool:
+        """By the clock of the training's host alone: its newest sign of life against its newest progress.
 
-    @staticmethod
-    def _usual_step_s(series: Mapping[str, SeriesView]) -> float | None:
-        times = series.get("time/step_s")
-        if times is None or not len(times):
-            return None
-        return float(np.nanmedian(times.tail(USUAL_STEPS)[1]))
+        Nothing is known of a run behind a broken line, and a file has no news.
+        """
+        beat = self._history.heartbeat
+        if self._link is not Link.LIVE or beat is None:
+            return False
+        patience_s = max(STALL_S, STALL_STEPS * (self._usual_step_s() or 0.0))
+        return beat.time_s - self._history.busy_s > patience_s
+
+    def _usual_step_s(self) -> float | None:
+        times = self._history.view("time/step_s")
+        return float(np.median(times.tail(USUAL_STEPS)[1])) if times is not None and len(times) else None
 
 
 def state_at_end(goodbye: Goodbye) -> RunState:

@@ -10,7 +10,7 @@ from monitor.feeds import Event, LinkChanged
 from monitor.history import History
 from monitor.model import Alert, Goodbye, Hello, Link, Mark, Severity
 from monitor.rows import column_of, steps_of, times_of
-from probe.wire import Batch, Notice
+from probe.wire import Batch, Message, Notice
 
 GLYPHS = {Severity.CRITICAL: "✗", Severity.WARNING: "▲", Severity.NOTICE: "●", Severity.INFO: "○"}
 #: Without evaluations a line of training numbers comes this often, in seconds of the run.
@@ -24,28 +24,30 @@ class Tail:
         self._history = History()
         self._told: dict[int, Alert] = {}
         self._said_s = -math.inf
+        self._link = Link.CONNECTING
         self.is_sick = False
         self.is_over = False
 
     def lines(self, feed: Iterable[Event]) -> Iterator[str]:
         """The lines of each event, as it comes."""
         for event in feed:
-            if isinstance(event, LinkChanged):
-                if event.link is Link.LOST:
-                    yield self._line("·", "the recorder does not answer; trying again")
+            if not isinstance(event, LinkChanged):
+                yield from self._of(event)
                 continue
-            yield from self._of(event)
+            if event.link is Link.LOST and self._link is not Link.LOST:
+                yield self._line("·", "the recorder does not answer; trying again")
+            self._link = event.link
 
-    def _of(self, event: Event) -> Iterator[str]:
+    def _of(self, event: Message) -> Iterator[str]:
         before = self._history.step
-        seen = self._history.last_seq
-        self._history.apply(event)  # type: ignore[arg-type]
+        if not self._history.apply(event):
+            return  # told again, after a reconnection
         match event:
             case Hello():
                 yield self._line(
                     "·", f"run {event.name} ({event.run_id}): {event.model} on {event.device}, {event.host}"
                 )
-            case Batch() if self._history.last_seq > seen:
+            case Batch():
                 yield from self._of_batch(event, before)
             case Alert():
                 yield from self._of_alert(event)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from pathlib import Path
 from typing import NamedTuple
@@ -9,12 +10,14 @@ from typing import NamedTuple
 from monitor.feeds import Feed
 from monitor.feeds.live import LiveFeed
 from monitor.feeds.newest import NewestFeed
+from monitor.feeds.recorded import RecordedFeed
 from monitor.feeds.replay import Replay
-from monitor.model import RunRow, RunState
+from monitor.model import RunRow, RunState, Snapshot
 from monitor.record import registry
 from monitor.record.runfile import RunFileError, open_file, read_run
 from monitor.record.summary import Summary, summary
 from monitor.session import Session, state_at_end
+from monitor.tail import Tail, ending, printable
 
 SICK, USAGE = 1, 2
 #: Rows of the list of runs.
@@ -38,22 +41,27 @@ def resolve(text: str | None) -> Target:
         return newest()
     if text.startswith(("tcp://", "ssh://")):
         raise TargetError(f"{text}: runs of other machines are not read yet; log in there and type `bedside`")
-    if Path(text).is_dir():
-        raise TargetError(
-            f"{text} is a folder; name one of the run files in it, or a run ('bedside runs' lists them)"
-        )
     try:
-        entry = registry.find(text)
+        entry = registry.find(str(_only_run_in(Path(text))) if Path(text).is_dir() else text)
     except registry.RunError as error:
         raise TargetError(str(error)) from error
     return Target(entry.name, feed_of(entry))
+
+
+def _only_run_in(folder: Path) -> Path:
+    """The run file of a folder that holds one. Raises TargetError."""
+    files = sorted(folder.glob(f"*{registry.SUFFIX}"))
+    if len(files) == 1:
+        return files[0]
+    held = f"holds {len(files)} run files; name one of them" if files else "is a folder without a run file"
+    raise TargetError(f"{folder} {held} ('bedside runs' lists the runs of this machine)")
 
 
 def newest() -> Target:
     """The newest live run; with none, the newest that is over, until a live one begins."""
     live = registry.live_runs()
     if live:
-        return Target(live[0].name, LiveFeed(live[0].live, live[0].ask))
+        return Target(live[0].name, live_feed(live[0]))
     over = [entry for entry in registry.run_files() if entry.path]
     earlier = feed_of(over[0]) if over else None
     return Target(over[0].name if over else "", NewestFeed(_newest_live, earlier))
@@ -61,13 +69,13 @@ def newest() -> Target:
 
 def _newest_live() -> Feed | None:
     live = registry.live_runs()
-    return LiveFeed(live[0].live, live[0].ask) if live else None
+    return live_feed(live[0]) if live else None
 
 
 def feed_of(entry: registry.RunEntry) -> Feed:
     """A live run through its recorder, any other from its file. Raises TargetError for a file that is none."""
     if entry.live is not None:
-        return LiveFeed(entry.live.live, entry.live.ask)
+        return live_feed(entry.live)
     path = entry.path
     assert path is not None
     try:
@@ -77,13 +85,24 @@ def feed_of(entry: registry.RunEntry) -> Feed:
     return Replay(lambda: read_run(path))
 
 
+def live_feed(run: registry.LiveRun) -> Feed:
+    """The run from its recorder, and the rest of it from its file should both its processes be gone."""
+
+    def rest(after_seq: int) -> Feed | None:
+        if not run.file or run.is_served or registry.is_alive(run.pid, run.pid_ticks):
+            return None
+        return Replay(lambda: read_run(Path(run.file), after_seq))
+
+    return RecordedFeed(LiveFeed(run.live, run.ask), rest)
+
+
 # ------------------------------------------------------------------------------------------------------ the commands
 
 
 def watch(text: str | None, *, fps: float = 4.0, ascii_only: bool = False) -> int:
     """The live screen; lines where standard output is no terminal. Returns the exit status."""
     if not sys.stdout.isatty():
-        return tail(text)
+        return tail(text, command="watch" if text else "")
     try:
         target = _chosen() if text is None else resolve(text)
     except TargetError as error:
@@ -96,14 +115,15 @@ def watch(text: str | None, *, fps: float = 4.0, ascii_only: bool = False) -> in
         MonitorApp(session.latest, fps=fps, ascii=ascii_only).run()
     finally:
         session.close()
-    print(parting(session.latest().state, target.name))
+    print(parting(session.latest()))
     return 0
 
 
-def tail(text: str | None, *, until_alert: bool = False) -> int:
-    """A line an event, until the run is over. Status 1 if an alarm ended it that was waited for."""
-    from monitor.tail import Tail
+def tail(text: str | None, *, until_alert: bool = False, command: str = "tail") -> int:
+    """A line an event, until the run is over. Status 1 if an alarm ended it that was waited for.
 
+    ``command`` is what the person typed, for what is said when it names no run.
+    """
     try:
         target = resolve(text)
         if text is None and not target.name:
@@ -111,7 +131,7 @@ def tail(text: str | None, *, until_alert: bool = False) -> int:
                 "no run is live and none was recorded; start a training with the probe, or `bedside demo`"
             )
     except TargetError as error:
-        return _refuse("tail", error)
+        return _refuse(command, error)
     lines = Tail()
     feed = target.feed
     for line in lines.lines(feed):
@@ -148,13 +168,25 @@ def _row(entry: registry.RunEntry) -> RunRow:
     )
 
 
-def parting(state: RunState, name: str) -> str:
+def parting(snapshot: Snapshot) -> str:
     """What stays on the terminal when the screen is left."""
-    if state is RunState.WAITING:
+    hello, goodbye = snapshot.hello, snapshot.goodbye
+    if hello is None:
         return "monitor closed; no run was seen"
-    if state.is_over:
-        return f"monitor closed; {name} is over (bedside watch {name} shows it again)"
+    name = shlex.quote(printable(hello.run_id if _is_ambiguous(hello.name) else hello.name))
+    if goodbye is not None:
+        return f"monitor closed; {name}: {printable(ending(goodbye)[1])} (bedside watch {name} shows it again)"
     return f"monitor closed; the training goes on (bedside watch {name} to come back)"
+
+
+def _is_ambiguous(name: str) -> bool:
+    try:
+        registry.find(name)
+    except registry.AmbiguousRun:
+        return True
+    except registry.RunNotFound:
+        pass  # a log that is no run of this machine
+    return False
 
 
 def _chosen() -> Target:
@@ -164,12 +196,16 @@ def _chosen() -> Target:
         return newest()
     for number, run in enumerate(live, 1):
         print(f"{number:3}  {run.name:30.30}  {run.run_id}  pid {run.pid}")
-    answer = input(f"{len(live)} runs are live; which one [1]? ").strip() or "1"
-    if not answer.isdigit() or not 1 <= int(answer) <= len(live):
+    try:
+        answer = input(f"{len(live)} runs are live; which one [1]? ").strip() or "1"
+    except EOFError:
+        raise KeyboardInterrupt from None  # Ctrl-D: none of them
+    if not answer.isdecimal() or not 1 <= int(answer) <= len(live):
         raise TargetError(f"{answer!r} is none of 1 to {len(live)}")
-    return Target(live[int(answer) - 1].name, LiveFeed(live[int(answer) - 1].live, live[int(answer) - 1].ask))
+    run = live[int(answer) - 1]
+    return Target(run.name, live_feed(run))
 
 
 def _refuse(command: str, error: Exception) -> int:
-    print(f"bedside {command}: {error}", file=sys.stderr)
+    print(f"{' '.join(('bedside', command)).strip()}: {error}", file=sys.stderr)
     return USAGE

@@ -111,8 +111,8 @@ class MonitorApp(App[None]):
             self._stage.arrange(size or self._stage.size, self.view, snapshot)
             self._bell.hear(snapshot)
         scene = self.scene()
-        names = list(self._stage.panels) if is_new else [*EDGES] if scene.is_ticking else []
-        self._stage.show(scene, names or self._stage.late(), at_once=force)
+        names = self._stage.panels if is_new else (*(EDGES if scene.is_ticking else ()), *self._stage.late())
+        self._stage.show(scene, names, at_once=force)
 
     def scene(self) -> Scene:
         """The newest snapshot as it is to be drawn now."""

@@ -27,6 +27,9 @@ _WEIGHTS: Final = np.array([[0x01, 0x08], [0x02, 0x10], [0x04, 0x20], [0x40, 0x8
 _HUGE: Final = 1e300
 _TINY: Final = 1e-300
 
+#: A constant series lies half-way between two dots; this keeps the last bit of its mean from choosing one.
+_NUDGE: Final = 1e-6
+
 
 @dataclass(frozen=True, slots=True)
 class Scale:
@@ -41,7 +44,7 @@ class Scale:
         low, high = self._map(np.array([self.low, self.high]))
         with np.errstate(all="ignore"):
             rows: Floats = (high - self._map(values)) / (high - low) * (dots - 1)
-        return rows
+        return rows + _NUDGE
 
     def _map(self, values: Floats) -> Floats:
         with np.errstate(all="ignore"):

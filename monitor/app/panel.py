@@ -55,7 +55,6 @@ class Panel(Widget):
         self.scene = scene
         self.is_late = not at_once and scene.now_s - self._drawn_s < self.PERIOD_S
         if self.display and self.size and not self.is_late:
-            self._drawn_s = scene.now_s
             self._draw(*self.size)
 
     def place(self, area: Area | None) -> None:
@@ -76,7 +75,7 @@ class Panel(Widget):
         theme = f"{scene.palette.name}{scene.palette.ascii}"
         if before is not None and ((before.width, before.height) != (width, height) or theme != self._theme):
             before = None
-        self._grid, self._theme = canvas, theme
+        self._grid, self._theme, self._drawn_s = canvas, theme, scene.now_s
         runs = canvas.changed(before)
         if runs:
             self.refresh(*[Region(run.x, run.y, run.width, 1) for run in runs])

@@ -18,8 +18,8 @@ from monitor.model import Floats, SeriesView
 _LADDER = (10, 11, 12, 14, 16, 18, 20, 22, 25, 28, 32, 36, 40, 45, 50, 56, 63, 70, 80, 90)
 _STRETCHES = (16, 12, 8, 6, 4, 3, 2, 1)
 
-#: An average started this many time constants early is, to a fiftieth, the one started at the first step.
-_WARM_UP = 4
+#: An average started this many time constants early is, to a thousandth, the one started at the first step.
+_WARM_UP = 8
 
 
 @dataclass(frozen=True, slots=True)

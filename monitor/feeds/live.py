@@ -1,29 +1,34 @@
 """A run that is going on, from its recorder: the history first, then the stream, and never a step lost between them.
 
-The subscription is made before the history is asked for, so that what happens meanwhile waits in the socket; what
-then comes twice is dropped by its sequence number, and a hole in the numbers is asked for again.
+The subscription is made before the history is asked for. What comes twice is dropped by its sequence number; a hole
+in the numbers is asked for. Alerts, notices and the goodbye bear no numbers, but every answer ends with all of them:
+so it is asked once more when the first message of a new connection proves that the subscription has taken effect.
 """
 
 from __future__ import annotations
 
+import math
 import secrets
 import threading
 import time
+from collections import deque
 from collections.abc import Iterator
 
-import zmq
-
 from monitor.feeds import Event, LinkChanged
+from monitor.feeds.line import Line
 from monitor.model import Link
+from monitor.rows import flaw, times_of
 from probe import wire
 
 POLL_MS = 100
-#: Frames taken from a socket before the other one is looked at.
-DRAIN = 2000
 #: The recorder says something each second; three seconds of silence mean that the line is gone.
 SILENCE_S = 3.0
-#: An answer that does not go on for this long is asked for again.
-ANSWER_S = 1.0
+#: An answer that does not go on for this long is asked for again. Doubled each time, for a line may just be slow.
+ANSWER_S, MAX_ANSWER_S = 1.0, 16.0
+#: Between an answer and the next question.
+PAUSE_S = 0.1
+#: Batches of the stream that wait while an answer is under way. What falls out is a hole, and is asked for.
+HELD = 1000
 
 
 class LiveFeed:
@@ -32,128 +37,131 @@ class LiveFeed:
     def __init__(self, live: str, ask: str) -> None:
         self._live_address, self._ask_address = live, ask
         self._closed = threading.Event()
-        self._last_seq = 0
-        self._request = ""
-        self._asked_s = 0.0
-        self._held: list[wire.Batch] = []
         self._link = Link.CONNECTING
+        self._must_ask = True
+        self._is_awaiting = False
+        self._is_unproven = True
+        self._is_over = False
+        self._asked_s = self._heard_s = 0.0
+        self._answer_s = ANSWER_S
+        self._last_time_s = -math.inf
+        self._held: deque[wire.Batch] = deque(maxlen=HELD)
+        #: The last batch that was passed on.
+        self.last_seq = 0
         self.bad_frames = 0
 
     def close(self) -> None:
         self._closed.set()
 
     def __iter__(self) -> Iterator[Event]:
-        context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
-        live, ask = (
-            _connected(context, zmq.SUB, self._live_address),
-            _connected(context, zmq.DEALER, self._ask_address),
-        )
-        live.setsockopt(zmq.SUBSCRIBE, b"")
-        poller = zmq.Poller()
-        poller.register(live, zmq.POLLIN)
-        poller.register(ask, zmq.POLLIN)
+        line = Line(self._live_address, self._ask_address)
         try:
-            yield LinkChanged(Link.CONNECTING)
-            yield from self._follow(live, ask, poller)
+            self._heard_s = time.monotonic()
+            yield self._changed(Link.CONNECTING)
+            while not self._closed.is_set():
+                yield from self._mind_the_time(line)
+                line.wait(POLL_MS)
+                self._is_unproven |= line.was_joined()
+                for frame in line.answers():
+                    yield from self._take_answer(frame)
+                for frame in line.stream():
+                    yield from self._take(frame)
         finally:
-            context.destroy(linger=0)
-
-    def _follow(self, live: zmq.Socket[bytes], ask: zmq.Socket[bytes], poller: zmq.Poller) -> Iterator[Event]:
-        heard_s = time.monotonic()
-        self._ask_for_history(ask)
-        while not self._closed.is_set():
-            poller.poll(POLL_MS)
-            events = [*self._answers(ask), *self._stream(live)]
-            now = time.monotonic()
-            if events:
-                heard_s = now
-            yield from events
-            if now - heard_s > SILENCE_S and self._link is not Link.LOST:
-                self._request = ""
-                yield self._changed(Link.LOST)
-            is_waiting = bool(self._request) or self._link in (Link.CONNECTING, Link.LOST)
-            if is_waiting and now - max(self._asked_s, heard_s if self._request else 0.0) > ANSWER_S:
-                self._ask_for_history(ask)
+            line.close()
 
     def _changed(self, link: Link, loaded: float = 0.0) -> LinkChanged:
         self._link = link
         return LinkChanged(link, loaded)
 
-    def _ask_for_history(self, ask: zmq.Socket[bytes]) -> None:
-        self._request, self._asked_s = secrets.token_hex(4), time.monotonic()
-        try:
-            ask.send(wire.encode(wire.HistoryRequest(id=self._request, after_seq=self._last_seq)), zmq.NOBLOCK)
-        except zmq.Again:
-            self._request = ""
+    def _mind_the_time(self, line: Line) -> Iterator[Event]:
+        """Ask for what is missing; say that the line is gone, once a second while it is."""
+        now = time.monotonic()
+        is_silent = now - self._heard_s > SILENCE_S and not self._is_over
+        if self._link is Link.LOST or is_silent:
+            if self._link is not Link.LOST or now - self._asked_s > ANSWER_S:
+                self._ask_history(line)
+                yield self._changed(Link.LOST)
+        elif self._is_awaiting and now - self._asked_s > self._answer_s:
+            self._answer_s = min(2 * self._answer_s, MAX_ANSWER_S)
+            self._ask_history(line)
+        elif self._must_ask and not self._is_awaiting and now - self._asked_s > PAUSE_S:
+            self._ask_history(line)
+
+    def _ask_history(self, line: Line) -> None:
+        line.send(wire.HistoryRequest(id=secrets.token_hex(4), after_seq=self.last_seq))
+        self._must_ask, self._is_awaiting, self._asked_s = False, True, time.monotonic()
 
     # ------------------------------------------------------------------------------------------------ what comes in
 
-    def _answers(self, ask: zmq.Socket[bytes]) -> Iterator[Event]:
-        for message in self._received(ask):
-            if not isinstance(message, wire.History) or message.id != self._request:
-                continue  # the answer to a question that was asked again since
-            self._asked_s = time.monotonic()
-            for frame in message.frames:
-                part = wire.decode(frame)
-                if part is None:
-                    self.bad_frames += 1
-                elif not isinstance(part, wire.Batch) or self._is_new(part):
-                    yield part
-            if not message.done:
-                yield self._changed(Link.LOADING, message.share)
-                continue
-            self._request = ""
-            yield self._changed(Link.LIVE, 1.0)
-            held, self._held = self._held, []
-            for batch in held:
-                if self._is_new(batch):
-                    yield batch
+    def _take_answer(self, frame: bytes) -> Iterator[Event]:
+        """A part of an answer, also to a question that was asked again since: its batches are in order."""
+        part = self._decoded(frame)
+        if not isinstance(part, wire.History):
+            return
+        self._asked_s = time.monotonic()
+        for inner in part.frames:
+            message = self._decoded(inner)
+            if isinstance(message, wire.Batch):
+                yield from self._pass(message)
+            elif message is not None:
+                yield from self._note(message)
+        if part.done:
+            self._is_awaiting = False
+            if self._link is not Link.LIVE:
+                yield self._changed(Link.LIVE, 1.0)
+            yield from self._release()
+        elif self._link is not Link.LIVE:
+            yield self._changed(Link.LOADING, part.share)
 
-    def _stream(self, live: zmq.Socket[bytes]) -> Iterator[Event]:
-        for message in self._received(live):
-            if self._link is Link.LOST and not self._request:
-                self._asked_s = 0.0  # it is back: ask at once for what was missed
-            if not isinstance(message, wire.Batch):
-                yield message
-            elif self._request or self._link is not Link.LIVE:
-                self._held.append(message)
-            elif (message.first_seq or message.seq) <= self._last_seq + 1:
-                if self._is_new(message):
-                    yield message
-            else:
-                self._held.append(message)
-                yield self._changed(Link.LOADING)
+    def _take(self, frame: bytes) -> Iterator[Event]:
+        """A message of the stream."""
+        message = self._decoded(frame)
+        if message is None:
+            return
+        if self._is_unproven or self._link is Link.LOST:
+            self._is_unproven, self._must_ask = False, True
+        if not isinstance(message, wire.Batch):
+            yield from self._note(message)
+        elif self._is_awaiting or self._link is not Link.LIVE or self._is_ahead(message):
+            self._held.append(message)
+            self._must_ask |= not self._is_awaiting
+        else:
+            yield from self._pass(message)
 
-    def _is_new(self, batch: wire.Batch) -> bool:
-        if batch.seq <= self._last_seq:
-            return False
-        self._last_seq = batch.seq
-        return True
+    def _release(self) -> Iterator[Event]:
+        """The batches that waited for the answer, up to the first hole."""
+        while self._held and not self._is_ahead(self._held[0]):
+            yield from self._pass(self._held.popleft())
+        self._must_ask |= bool(self._held)
 
-    def _received(self, socket: zmq.Socket[bytes]) -> Iterator[wire.Message]:
-        for _ in range(DRAIN):
-            try:
-                message = wire.decode(socket.recv(zmq.NOBLOCK))
-            except zmq.Again:
-                return
-            if message is None:
-                self.bad_frames += 1
-            else:
-                yield message
+    def _is_ahead(self, batch: wire.Batch) -> bool:
+        """Whether there are batches between the last one and this one."""
+        return (batch.first_seq or batch.seq) > self.last_seq + 1
 
+    def _pass(self, batch: wire.Batch) -> Iterator[Event]:
+        if flaw(batch) is not None:
+            self.bad_frames += 1
+        elif batch.seq <= self.last_seq:
+            return
+        elif (batch.first_seq or batch.seq) <= self.last_seq and not self._is_later(batch):
+            self._must_ask = True  # a page that is known in part: the recorder cuts it at the batch that is named
+        else:
+            self.last_seq = batch.seq
+            if batch.rows:
+                self._last_time_s = float(times_of(batch)[-1])
+            yield batch
 
-def _connected(context: zmq.Context[zmq.Socket[bytes]], kind: int, address: str) -> zmq.Socket[bytes]:
-    socket = context.socket(kind)
-    for option, value in (
-        (zmq.RCVHWM, 10_000),
-        (zmq.MAXMSGSIZE, wire.MAX_FRAME_BYTES),
-        (zmq.LINGER, 0),
-        (zmq.RECONNECT_IVL, 100),
-        (zmq.RECONNECT_IVL_MAX, 1000),
-        (zmq.HANDSHAKE_IVL, 2000),
-        (zmq.HEARTBEAT_IVL, 500),
-        (zmq.HEARTBEAT_TIMEOUT, 1500),
-    ):
-        socket.setsockopt(option, value)
-    socket.connect(address)
-    return socket
+    def _is_later(self, batch: wire.Batch) -> bool:
+        """Whether its rows are all new, although its numbers are not: a gap cannot be cut, and has no rows."""
+        return not batch.rows or float(times_of(batch)[0]) > self._last_time_s
+
+    def _note(self, message: wire.Message) -> Iterator[Event]:
+        if isinstance(message, (wire.Hello, wire.Goodbye)):
+            self._is_over = isinstance(message, wire.Goodbye)
+        yield message
+
+    def _decoded(self, frame: bytes) -> wire.Message | None:
+        self._heard_s = time.monotonic()
+        message = wire.decode(frame)
+        self.bad_frames += message is None
+        return message

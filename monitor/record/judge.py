@@ -25,7 +25,7 @@ class Judge:
 
     def __init__(self, on_fault: Callable[[str], None], make_engine: Callable[[], Engine] | None = None) -> None:
         self._on_fault = on_fault
-        self._make_engine = make_engine or _engine
+        self._make_engine = make_engine or (lambda: _engine(on_fault))
         self._engine: Engine | None = None
         self._past: Callable[[int], Iterable[wire.Batch]] | None = None
         self._past_seq = 0
@@ -92,8 +92,8 @@ class Judge:
             )
 
 
-def _engine() -> Engine:
+def _engine(on_fault: Callable[[str], None]) -> Engine:
     """Imported this late so that a rule that cannot be imported is a fault of the engine like any other."""
     from monitor.engine import Engine
 
-    return Engine()
+    return Engine(on_fault=on_fault)

@@ -206,3 +206,9 @@ def test_labels_of_the_x_axis_do_not_overlap():
 def test_a_trace_without_a_finite_value_is_empty():
     nothing = np.full(4, NAN)
     assert Trace(nothing, nothing, nothing, np.ones(4, bool)).is_empty
+
+
+def test_a_constant_series_is_level_whatever_the_last_bit_of_its_means():
+    values = np.array([0.05, np.nextafter(0.05, 1), 0.05, np.nextafter(0.05, 0)])
+    rows = np.floor(scale_for([values]).rows(values, 24) + 0.5)
+    assert len(set(rows.tolist())) == 1

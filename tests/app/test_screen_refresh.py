@@ -99,3 +99,30 @@ def test_a_changed_span_is_sent_from_where_it_begins():
     update = ChopsUpdate(chops, [(0, 4, 12)], [[10, 15]])
     sent = update.render_segments(Console(color_system=None))
     assert sent == "\x1b[1;5Hefghij\x1b[1;11Hkl"
+
+
+async def test_a_table_waits_for_its_time_and_then_catches_up_without_further_news(monkeypatch):
+    async with shown(snapshots.healthy()) as bedside:
+        asked = watch_repaints(bedside, monkeypatch)
+        bedside.now_s += 0.25
+        bedside.snapshot = snapshots.newer(bedside.snapshot, val_classes=snapshots.classes(seed=6))
+        bedside.app.tick()
+        assert "classes" not in {name for name, _ in asked}
+        bedside.now_s += 1.0
+        bedside.app.tick()
+        assert "classes" in {name for name, _ in asked}
+
+
+async def test_the_last_data_of_a_run_are_drawn_although_nothing_follows(monkeypatch):
+    async with shown(snapshots.healthy()) as bedside:
+        asked = watch_repaints(bedside, monkeypatch)
+        bedside.now_s += 0.25
+        bedside.snapshot = snapshots.newer(snapshots.finished(), version=9, val_classes=snapshots.classes(seed=6))
+        bedside.app.tick()
+        bedside.now_s += 1.0
+        bedside.app.tick()
+        assert "classes" in {name for name, _ in asked}
+        asked.clear()
+        bedside.now_s += 1.0
+        bedside.app.tick()
+        assert asked == []

@@ -95,7 +95,7 @@ async def test_a_lost_link_keeps_the_last_data_and_says_how_old_they_are():
     async with shown(snapshots.link_lost()) as bedside:
         assert "✗ link lost 1m" in bedside.lines[0]
         assert "nothing heard for 1m" in bedside.lines[2]
-        assert "train 0.4400" in bedside.text
+        assert "train 0.4401" in bedside.text
 
 
 async def test_a_stalled_run_says_since_when():

@@ -61,8 +61,8 @@ def cases() -> list[Case]:
     cnn = nn.Sequential(*block(3, 16), *block(16, 32), *block(32, 64), nn.Flatten(), nn.Linear(64 * 4 * 4, 10))
     labels = torch.randint(0, 10, (64,))
     return [
-        Case("MLP, 1 ms step", mlp, torch.randn(64, 256), labels, 400),
-        Case("CNN, 10 ms step", cnn, torch.randn(32, 3, 32, 32), labels[:32], 60),
+        Case("MLP", mlp, torch.randn(64, 256), labels, 400),
+        Case("small CNN", cnn, torch.randn(32, 3, 32, 32), labels[:32], 60),
     ]
 
 

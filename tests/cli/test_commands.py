@@ -99,6 +99,11 @@ def test_every_command_has_help(bedside, command):
         (["wach"], "bedside: unknown COMMAND 'wach'; did you mean 'watch'? ('bedside --help' lists what there is)"),
         (["watch", "--fast"], "bedside: unrecognized arguments: --fast ('bedside --help' lists what there is)"),
         (
+            ["watch", "--fps", "0"],
+            "bedside watch: argument --fps: '0' is not a number from 0.5 to 30"
+            " ('bedside watch --help' lists what there is)",
+        ),
+        (
             ["demo", "--fault", "nun"],
             "bedside demo: unknown --fault 'nun'; did you mean 'nan'? ('bedside demo --help' lists what there is)",
         ),
@@ -128,7 +133,9 @@ def test_a_run_that_does_not_exist_is_one_line_and_status_2(bedside, command, tm
     status, out, err = bedside(command, "nobody")
 
     assert (status, out) == (2, "")
-    assert err == (f"bedside tail: No run has the name, id or path 'nobody'. There are no runs in {tmp_path} yet.\n")
+    assert err == (
+        f"bedside {command}: No run has the name, id or path 'nobody'. There are no runs in {tmp_path} yet.\n"
+    )
 
 
 @pytest.mark.parametrize("command", ["watch", "tail", "diagnose"])
@@ -149,7 +156,7 @@ def test_no_runs_at_all_says_how_to_get_one(bedside):
     status, out, err = bedside()
     assert (status, out) == (2, "")
     assert err == (
-        "bedside tail: no run is live and none was recorded; start a training with the probe, or `bedside demo`\n"
+        "bedside: no run is live and none was recorded; start a training with the probe, or `bedside demo`\n"
     )
 
 
@@ -171,6 +178,20 @@ def test_two_runs_of_one_name_are_told_apart_by_id(bedside, tmp_path):
     assert "aaaa1111" in err
     assert "bbbb2222" in err
     assert bedside("tail", "bbbb2222")[0] == 0
+
+
+def test_a_folder_stands_for_the_one_run_in_it(bedside, tmp_path):
+    folder = write_run(tmp_path, "aaaa1111").parent
+    alone = bedside("tail", str(folder))
+    write_run(tmp_path, "bbbb2222")
+
+    assert alone == bedside("tail", "aaaa1111")
+    assert bedside("tail", str(folder)) == (
+        2,
+        "",
+        f"bedside tail: {folder} holds 2 run files; name one of them"
+        " ('bedside runs' lists the runs of this machine)\n",
+    )
 
 
 def test_tail_prints_a_line_an_event(bedside, tmp_path):

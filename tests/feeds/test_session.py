@@ -8,7 +8,7 @@ import time
 import pytest
 
 from monitor.feeds import LinkChanged
-from monitor.model import Link, RunState
+from monitor.model import Link, RunRow, RunState
 from monitor.session import Session
 from probe import wire
 from probe.batch import BatchBuilder
@@ -35,8 +35,8 @@ def steps(seq, first, last, step_s=0.5):
     return builder.build(seq)
 
 
-def beat(phase):
-    return wire.Heartbeat(time_s=1.0, phase=phase, step=3, cost_us=80.0, cost_share=0.008, dropped=2)
+def beat(phase, time_s=103.0):
+    return wire.Heartbeat(time_s=time_s, phase=phase, step=3, cost_us=80.0, cost_share=0.008, dropped=2)
 
 
 def snapshot_of(*events, clock=None):
@@ -97,26 +97,82 @@ def test_the_state_of_a_run_that_is_over_is_how_it_ended(reason, state):
     assert snapshot_of(hello(), steps(1, 1, 3), wire.Goodbye(time_s=110.0, reason=reason))[1].state is state
 
 
+LIVE = LinkChanged(Link.LIVE, 1.0)
+
+
 @pytest.mark.parametrize(("step_s", "patience_s"), [(0.5, 60.0), (10.0, 200.0)])
 def test_a_run_stalls_after_twenty_of_its_own_steps_or_a_minute(step_s, patience_s):
-    clock = Clock()
-    session, _ = snapshot_of(hello(), steps(1, 1, 3, step_s), beat(wire.Phase.TRAINING), clock=clock)
+    last_step_s = 103.0
+    started = (LIVE, hello(), steps(1, 1, 3, step_s))
 
-    clock.now_s += patience_s - 1
-    before = session.latest()
-    clock.now_s += 2
-    after = session.latest()
+    _, before = snapshot_of(*started, beat(wire.Phase.TRAINING, last_step_s + patience_s))
+    _, after = snapshot_of(*started, beat(wire.Phase.TRAINING, last_step_s + patience_s + 1))
 
     assert (before.state, after.state) == (RunState.TRAINING, RunState.STALLED)
-    assert after.version > before.version
+
+
+def test_who_joins_a_run_that_has_stalled_sees_so_at_once():
+    late = beat(wire.Phase.TRAINING, 5000.0)
+
+    assert snapshot_of(hello(), steps(1, 1, 3), LIVE, late)[1].state is RunState.STALLED
 
 
 def test_an_evaluation_however_long_is_no_stall():
-    clock = Clock()
-    session, _ = snapshot_of(hello(), steps(1, 1, 3), beat(wire.Phase.EVALUATING), clock=clock)
-    clock.now_s += 10_000
+    long_evaluation = beat(wire.Phase.EVALUATING, 10_000.0)
+    right_after_it = beat(wire.Phase.TRAINING, 10_001.0)
 
-    assert session.latest().state is RunState.EVALUATING
+    assert snapshot_of(LIVE, hello(), steps(1, 1, 3), long_evaluation)[1].state is RunState.EVALUATING
+    assert snapshot_of(LIVE, hello(), steps(1, 1, 3), long_evaluation, right_after_it)[1].state is RunState.TRAINING
+
+
+@pytest.mark.parametrize("link", [Link.LOST, Link.LOADING, Link.FILE])
+def test_of_a_run_that_is_not_heard_nobody_says_that_it_stalls(link):
+    late = beat(wire.Phase.TRAINING, 5000.0)
+
+    assert snapshot_of(hello(), steps(1, 1, 3), late, LinkChanged(link))[1].state is RunState.TRAINING
+
+
+def test_a_sign_of_life_without_news_changes_the_age_and_not_the_version():
+    clock, beats = Clock(), []
+
+    def feed():
+        yield from (hello(), steps(1, 1, 3), beat(wire.Phase.TRAINING))
+        beats.append(session.latest())
+        clock.now_s += 1.0
+        yield from (hello(), steps(1, 1, 3), beat(wire.Phase.TRAINING, 104.0))
+
+    session = Session(feed(), clock=clock)
+    session.start()
+    session._thread.join(10.0)
+
+    assert session.latest().version == beats[0].version
+    assert (beats[0].heard_s, session.latest().heard_s) == (1000.0, 1001.0)
+
+
+def test_the_run_on_the_screen_is_marked_in_the_list_of_runs():
+    rows = tuple(RunRow(name, name, RunState.TRAINING, 1, None, 1.0) for name in ("11111111", "22222222"))
+    session = Session([hello()], runs=lambda: rows)
+    session.start()
+    deadline = time.monotonic() + 10.0
+    while not session.latest().runs and time.monotonic() < deadline:
+        time.sleep(0.01)
+    session.close()
+
+    assert [row.current for row in session.latest().runs] == [True, False]
+
+
+def test_a_list_of_runs_that_cannot_be_read_costs_no_message():
+    def unreadable():
+        raise PermissionError("no")
+
+    session = Session([hello(), steps(1, 1, 3)], runs=unreadable)
+    session.start()
+    deadline = time.monotonic() + 10.0
+    while session.latest().step < 3 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    session.close()
+
+    assert (session.latest().step, session.error) == (3, None)
 
 
 def test_the_same_snapshot_is_given_while_nothing_changes():

@@ -113,6 +113,49 @@ def test_training_counts_are_summed_until_they_mean_something(history):
     assert table.accuracy.tolist() == [0.5, 0.5]
 
 
+def test_training_accuracy_is_compared_with_as_many_samples_before():
+    history = History()
+    history.apply(hello())
+    for seq, correct in enumerate([[10, 10], [50, 50], [100, 100]], 1):
+        for part in range(3):  # three windows of 200 samples make the 512 that count
+            history.apply(
+                batch(3 * seq + part, build=lambda b, c=correct: b.classes(1, "train", c, [100, 100], [0, 0]))
+            )
+
+    table = history.classes("train")
+
+    assert (table.total.tolist(), table.accuracy.tolist(), table.before.tolist()) == (
+        [300, 300],
+        [1.0, 1.0],
+        [0.5, 0.5],
+    )
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        hello(),
+        batch(1, [(1, {"train/loss": 2.0})]),
+        wire.Heartbeat(time_s=99.0, step=1),
+        wire.Alert(id=1, rule="spike", severity=wire.Severity.WARNING, raised_step=5, evidence={"loss": 3.0}),
+        wire.Notice(text="the disk is full"),
+        wire.Goodbye(time_s=9.0, reason="finished"),
+    ],
+    ids=lambda message: type(message).__name__,
+)
+def test_what_is_told_again_is_no_news(message):
+    history = History()
+
+    assert [history.apply(message), history.apply(message)] == [True, False]
+
+
+def test_statistics_of_a_layer_that_nobody_named_are_passed_over(history):
+    history.apply(batch(1, build=lambda b: b.layers(10, {"grad_norm": [1.0, None, 3.0]})))
+
+    assert repr(history.layers().latest["grad_norm"].tolist()) == "[1.0, nan]"
+    assert repr(history.layers().recent["grad_norm"].tolist()) == "[[1.0, nan]]"
+
+
 def test_a_class_without_samples_has_no_accuracy(history):
     history.apply(batch(1, build=lambda b: b.classes(10, "val", [0, 4], [0, 4], [0, 4])))
 

@@ -70,6 +70,25 @@ def test_a_spike_of_one_step_is_seen_at_every_zoom(width):
     assert int(np.argmax(columns.high)) == 54_321 // width
 
 
+def test_a_long_series_has_its_blocks_ready():
+    series, _, _ = series_of(np.ones(100_000), chunk=4096)
+
+    assert [len(level.low) for level in series.view().levels] == [12_500, 1562, 195, 24, 3]
+
+
+def test_blocks_are_the_same_whenever_views_are_taken():
+    values = np.sin(np.arange(5000.0))
+    at_once, _, _ = series_of(values, chunk=5000)
+    in_between = Series("train/loss")
+    for begin in range(0, 5000, 37):
+        in_between.append(1 + begin, values[begin : begin + 37])
+        in_between.view()
+
+    for one, other in zip(at_once.view().levels, in_between.view().levels, strict=True):
+        np.testing.assert_array_equal(one.high, other.high)
+        np.testing.assert_allclose(one.total, other.total)
+
+
 def test_a_view_stays_as_it_was_while_the_series_grows():
     series, _, _ = series_of(range(100))
     view = series.view()

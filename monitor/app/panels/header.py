@@ -127,17 +127,24 @@ def _share(snapshot: Snapshot) -> float | None:
     return min(snapshot.step / snapshot.total_steps, 1.0) if snapshot.total_steps else None
 
 
+def _left_s(snapshot: Snapshot) -> float | None:
+    """The time to the last step at the pace so far, evaluations and checkpoints included; None if not known."""
+    first = snapshot.hello.first_step if snapshot.hello else 0
+    if not snapshot.total_steps or snapshot.step <= first or snapshot.state.is_over:
+        return None
+    return max(snapshot.total_steps - snapshot.step, 0) * snapshot.elapsed_s / (snapshot.step - first)
+
+
 def _pace(palette: Palette, snapshot: Snapshot, room: int) -> list[Span]:
     """Percent, elapsed and left, samples a second; less of it where it is narrow."""
     hi, dim, text = palette.pen("hi", bold=True), palette.pen("dim"), palette.pen("text")
-    share, total = _share(snapshot), snapshot.total_steps
+    share = _share(snapshot)
     if snapshot.link is Link.LOADING:
         return [(f" {fmt.percent(snapshot.loaded, 0)}", hi), (" of the history", dim)]
     percent: list[Span] = [(f" {fmt.percent(share)}", hi)] if share is not None else []
     elapsed: list[Span] = [(f"  {fmt.duration(snapshot.elapsed_s)}", dim)]
-    left: list[Span] = []
-    if total and snapshot.step_s and not snapshot.state.is_over:
-        left = [(f"{fmt.duration(max(total - snapshot.step, 0) * snapshot.step_s)} left", text)]
+    left_s = _left_s(snapshot)
+    left: list[Span] = [] if left_s is None else [(f"{fmt.duration(left_s)} left", text)]
     rate: list[Span] = []
     series = snapshot.series.get("rate/samples_per_s")
     if series is not None and len(series) and math.isfinite(series.last) and not snapshot.state.is_over:

@@ -16,7 +16,7 @@ from monitor.app.glyphs import SEVERITY
 from monitor.app.palette import Ink, Palette
 from monitor.app.panel import Panel
 from monitor.app.scene import Scene
-from monitor.app.window import Trace, averaged, Window, joined, newest_average, trace
+from monitor.app.window import Trace, Window, averaged, joined, newest_average, trace
 from monitor.model import Floats, SeriesView, Severity, Snapshot
 
 TRAIN = "train/loss"

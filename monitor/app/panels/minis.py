@@ -29,6 +29,7 @@ def lr_keys(snapshot: Snapshot) -> list[str]:
 class _Mini(Panel):
     """The frame, the plot's place and the words for no data; a subclass draws the curve."""
 
+    PERIOD_S = 0.5
     MISSING = ""
     HOW = ""
 
@@ -59,7 +60,7 @@ class GradPanel(_Mini):
     HOW = "it comes with the first optimizer.step()"
     HELP = (
         "The norm of all gradients before clipping, lowest to highest in each column, on a log scale. Where the "
-        "script clips, ┄ clip is the largest norm after clipping and what was above it is yellow."
+        "script clips, clip is the largest norm after clipping, and what was above it is yellow."
     )
 
     def curve(self, canvas: Canvas, scene: Scene, area: Area, window: Window) -> bool:
