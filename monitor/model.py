@@ -161,6 +161,7 @@ class RunRow:
     loss: float | None
     started_s: float
     alarms: int = 0
+    worst: Severity = Severity.WARNING  # of those alarms
     current: bool = False
 
 

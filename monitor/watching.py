@@ -165,6 +165,7 @@ def _row(entry: registry.RunEntry) -> RunRow:
         loss=stands.loss,
         started_s=entry.started_s,
         alarms=stands.alarms,
+        worst=stands.worst,
     )
 
 

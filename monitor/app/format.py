@@ -134,11 +134,6 @@ def size(count_bytes: float) -> str:
     return f"{scaled:.0f}{unit}" if unit == "K" or scaled >= 999.5 else f"{scaled:.1f}{unit}"
 
 
-def words(rule: str) -> str:
-    """A rule's name as text: ``exploding-gradient`` -> ``exploding gradient``."""
-    return rule.replace("-", " ")
-
-
 def clock(time_s: float) -> str:
     """Unix seconds as the local time of day, with the date if that was another day: ``14:32``, ``Nov 20 14:32``."""
     moment = datetime.fromtimestamp(time_s).astimezone()

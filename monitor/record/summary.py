@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from monitor.model import Alert, Goodbye
+from monitor.model import Alert, Goodbye, Severity
 from monitor.record.runfile import RunFileError, newest_batches, open_file, others
 from monitor.rows import points_of, steps_of
 from probe import wire
@@ -24,6 +24,7 @@ class Summary:
     loss: float | None = None
     goodbye: Goodbye | None = None
     alarms: int = 0
+    worst: Severity = Severity.WARNING
 
 
 def summary(path: Path) -> Summary:
@@ -57,6 +58,7 @@ def _summary(path: Path, _changed: tuple[int, ...]) -> Summary:
         loss=next((loss for key in _LOSSES if (loss := _newest(stepped, key)) is not None), None),
         goodbye=next((message for message in messages if isinstance(message, Goodbye)), None),
         alarms=len(alarms),
+        worst=max((alarm.severity for alarm in alarms), default=Severity.WARNING),
     )
 
 

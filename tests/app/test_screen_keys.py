@@ -154,10 +154,10 @@ async def test_z_gives_the_focused_panel_the_whole_screen_and_back():
 
 async def test_t_changes_the_theme():
     async with shown(snapshots.alarming()) as bedside:
-        before = bedside.style_of("exploding gradient")
+        before = bedside.style_of("exploding-gradient")
         text = bedside.text
         await bedside.press("t")
-        assert bedside.style_of("exploding gradient") != before
+        assert bedside.style_of("exploding-gradient") != before
         assert bedside.text == text
 
 

@@ -8,7 +8,7 @@ import subprocess
 import sys
 
 import pytest
-from conftest import eventually
+from world import eventually
 
 ALARM = re.compile(r"(warning|critical): (\S+)")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from conftest import eventually, kill
+from world import eventually, kill
 
 
 def points(world, run_file, key):

@@ -76,7 +76,7 @@ class AlertsPanel(ListPanel):
         surface: Ink = "selected" if selected else "bg"
         bar: Span = ("▎" if selected else " ", palette.pen(ink, bold=True, on=surface))
         note = _note(scene, alert)
-        title = clip(fmt.words(alert.rule) + _where(alert), width - 6 - len(note))
+        title = clip(alert.rule + _where(alert), width - 6 - len(note))
         pad = " " * max(width - 4 - spans_len([(title, 0)]) - len(note) - 1, 1)
         lines: list[Line] = [
             [
@@ -159,5 +159,5 @@ def _details(alert: Alert) -> str:
     if alert.resolved_step is not None:
         parts.append(f"until {fmt.count(alert.resolved_step)}")
     if alert.symptoms:
-        parts.append("with " + ", ".join(fmt.words(rule) for rule in alert.symptoms))
+        parts.append("with " + ", ".join(alert.symptoms))
     return ", ".join(parts)

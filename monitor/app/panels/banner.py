@@ -54,7 +54,7 @@ def _content(scene: Scene) -> tuple[Ink, str, str]:
     if alert is None:
         return "bg", "", ""
     on: Ink = "crit_low" if alert.severity.label == "critical" else "warn_low"
-    head = f"{SEVERITY[alert.severity]} {fmt.words(alert.rule)}"
+    head = f"{SEVERITY[alert.severity]} {alert.rule}"
     return on, head, f" {fmt.ago(scene.alert_age_s(alert))} ago · {alert.summary} → {alert.action}"
 
 

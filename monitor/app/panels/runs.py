@@ -6,9 +6,10 @@ import math
 
 from monitor.app import format as fmt
 from monitor.app.canvas import Canvas, clip
-from monitor.app.glyphs import STATE
+from monitor.app.glyphs import SEVERITY, STATE
 from monitor.app.palette import Ink
 from monitor.app.panel import ListPanel
+from monitor.app.panels.loss import SEVERITY_INK
 from monitor.app.scene import Scene
 from monitor.model import RunRow
 
@@ -16,8 +17,8 @@ from monitor.model import RunRow
 class RunsPanel(ListPanel):
     TITLE = "runs"
     HELP = (
-        "The runs that are recorded on this machine: state, name, newest step, newest loss. ▲ after a name counts "
-        "its open alarms. Open another one with: bedside watch NAME."
+        "The runs that are recorded on this machine: state, name, newest step, newest loss. A sign and a number after a "
+        "name are its open alarms. Open another one with: bedside watch NAME."
     )
 
     def draw(self, canvas: Canvas, scene: Scene) -> None:
@@ -44,6 +45,6 @@ class RunsPanel(ListPanel):
         step_end = width - 9
         canvas.put_right(step_end, y, [(fmt.short(run.step), palette.pen("dim", on=on))])
         room = step_end - 6 - 4
-        alarms = f" ▲{run.alarms}" if run.alarms else ""
+        alarms = f" {SEVERITY[run.worst]}{run.alarms}" if run.alarms else ""
         x = canvas.put(4, y, clip(run.name, room - len(alarms)), palette.pen("hi", bold=run.current, on=on))
-        canvas.put(x, y, alarms, palette.pen("warn", bold=True, on=on))
+        canvas.put(x, y, alarms, palette.pen(SEVERITY_INK[run.worst], bold=True, on=on))
