@@ -17,8 +17,8 @@ from monitor.model import RunRow
 class RunsPanel(ListPanel):
     TITLE = "runs"
     HELP = (
-        "The runs that are recorded on this machine: state, name, newest step, newest loss. A sign and a number after a "
-        "name are its open alarms. Open another one with: bedside watch NAME."
+        "The runs that are recorded on this machine: state, name, newest step, newest loss. A sign and a number "
+        "after a name are its open alarms. Open another one with: bedside watch NAME."
     )
 
     def draw(self, canvas: Canvas, scene: Scene) -> None:
