@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monitor import rows
-from monitor.model import EMPTY, Alert, ClassTable, Floats, Goodbye, Hello, Layer, LayerTable, Mark, Phase
+from monitor.model import EMPTY, Alert, ClassTable, Floats, Goodbye, Hello, Layer, LayerTable, Mark, Phase, Steps
 from monitor.pyramid import Series, View
 from probe.wire import Batch, ClassCounts, Heartbeat, LayerStats, Message, Notice
 
@@ -44,6 +44,7 @@ class History:
         self.busy_s = 0.0
         self.marks: list[Mark] = []
         self.gaps: list[tuple[int, int]] = []
+        self._open_gaps: list[int] = []
         self.facts: dict[str, str | float | int | bool | None] = {}
         self.notices: dict[str, None] = {}
         self._series: dict[str, Series] = {}
@@ -109,9 +110,10 @@ class History:
         if batch.seq <= self.last_seq:
             return False
         self.last_seq = batch.seq
+        self.marks.extend(batch.marks)
+        self._open_gaps += [mark.step for mark in batch.marks if mark.kind == "gap" and mark.step > 0]
         if batch.rows:
             self._apply_rows(batch)
-        self.marks.extend(batch.marks)
         for fact in batch.facts:
             self.facts[fact.name] = fact.value
         for stats in batch.layers:
@@ -129,18 +131,22 @@ class History:
                 self._series[key] = Series(key)
             at = steps if len(index) == batch.rows else steps[index]
             self._series[key].append(at if batch.steps or at is not steps else batch.start, values)
-        self._close_gap(self.step, int(steps[0]))
+        self._close_gaps(steps)
         self.step = max(self.step, int(steps[-1]))
         if self.first_time_s is None:
             self.first_time_s = float(times_s[0])
         self.last_time_s = float(times_s[-1])
         self.busy_s = max(self.busy_s, self.last_time_s)
 
-    def _close_gap(self, before: int, first: int) -> None:
-        """A gap mark says where steps were given up; the next steps say where it ends."""
-        opened = sum(mark.kind == "gap" for mark in self.marks)
-        if opened > len(self.gaps) and first > before + 1:
-            self.gaps.append((before + 1, first - 1))
+    def _close_gaps(self, steps: Steps) -> None:
+        """A gap mark stands at the first step that was given up; the next step that there is says where it ends."""
+        for first in list(self._open_gaps):
+            after = int(np.searchsorted(steps, first))
+            if after == len(steps):
+                continue
+            self._open_gaps.remove(first)
+            if steps[after] > first:
+                self.gaps.append((first, int(steps[after]) - 1))
 
 
 class LayerHistory:

@@ -108,8 +108,8 @@ class Session:
             return
         try:
             rows = self._runs()
-        except OSError:
-            rows = self._rows  # a folder that cannot be read just now
+        except Exception:  # noqa: BLE001  another run's file may be damaged in any way; this run is shown on
+            rows = self._rows
         self._rows_s = now
         with self._lock:
             if rows != self._rows:

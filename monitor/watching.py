@@ -39,10 +39,21 @@ def resolve(text: str | None) -> Target:
     """The run that is meant; without a text the newest of this machine, also one that is yet to begin."""
     if text is None:
         return newest()
+    try:
+        return _named(text)
+    except OSError as error:
+        raise TargetError(f"{text[:80]!r} cannot be looked up: {error.strerror}") from error
+
+
+def _named(text: str) -> Target:
     if text.startswith(("tcp://", "ssh://")):
         raise TargetError(f"{text}: runs of other machines are not read yet; log in there and type `bedside`")
     try:
-        entry = registry.find(str(_only_run_in(Path(text))) if Path(text).is_dir() else text)
+        entry = registry.find(text)
+    except registry.RunNotFound as error:
+        if not Path(text).is_dir():
+            raise TargetError(str(error)) from error
+        entry = registry.find(str(_only_run_in(Path(text)).absolute()))
     except registry.RunError as error:
         raise TargetError(str(error)) from error
     return Target(entry.name, feed_of(entry))
@@ -59,16 +70,29 @@ def _only_run_in(folder: Path) -> Path:
 
 def newest() -> Target:
     """The newest live run; with none, the newest that is over, until a live one begins."""
-    live = registry.live_runs()
+    live = _live()
     if live:
         return Target(live[0].name, live_feed(live[0]))
-    over = [entry for entry in registry.run_files() if entry.path]
-    earlier = feed_of(over[0]) if over else None
-    return Target(over[0].name if over else "", NewestFeed(_newest_live, earlier))
+    for entry in registry.run_files():
+        try:
+            return Target(entry.name, NewestFeed(_newest_live, feed_of(entry)))
+        except TargetError:  # noqa: PERF203  damaged, or just being made: the one before it, then
+            continue
+    return to_come()
+
+
+def to_come() -> Target:
+    """The next live run, whatever was recorded before."""
+    return Target("", NewestFeed(_newest_live))
+
+
+def _live() -> list[registry.LiveRun]:
+    """The live runs, newest first; of a job with several ranks rank 0."""
+    return [run for run in registry.live_runs() if run.rank == 0]
 
 
 def _newest_live() -> Feed | None:
-    live = registry.live_runs()
+    live = _live()
     return live_feed(live[0]) if live else None
 
 
@@ -125,8 +149,9 @@ def tail(text: str | None, *, until_alert: bool = False, command: str = "tail") 
     ``command`` is what the person typed, for what is said when it names no run.
     """
     try:
-        target = resolve(text)
-        if text is None and not target.name:
+        awaited = text is None and until_alert and not _live()
+        target = to_come() if awaited else resolve(text)
+        if text is None and not target.name and not awaited:
             raise TargetError(
                 "no run is live and none was recorded; start a training with the probe, or `bedside demo`"
             )
@@ -134,10 +159,13 @@ def tail(text: str | None, *, until_alert: bool = False, command: str = "tail") 
         return _refuse(command, error)
     lines = Tail()
     feed = target.feed
-    for line in lines.lines(feed):
-        print(line, flush=True)
-        if (until_alert and lines.is_sick) or lines.is_over:
-            break
+    try:
+        for line in lines.lines(feed):
+            print(line, flush=True)
+            if (until_alert and lines.is_sick) or lines.is_over:
+                break
+    except RunFileError as error:
+        return _refuse(command, error)
     return SICK if until_alert and lines.is_sick else 0
 
 
@@ -192,7 +220,7 @@ def _is_ambiguous(name: str) -> bool:
 
 def _chosen() -> Target:
     """The newest run, or the one that the person picks where several are live."""
-    live = registry.live_runs()
+    live = _live()
     if len(live) < 2 or not sys.stdin.isatty():
         return newest()
     for number, run in enumerate(live, 1):

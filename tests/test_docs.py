@@ -45,11 +45,3 @@ def test_the_minimal_example_runs_and_is_recorded(tmp_path):
 
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     assert len(list((tmp_path / "runs").glob("*-minimal-*.bedside"))) == 1
-
-
-def test_the_changelog_names_the_version_or_is_ahead_of_it():
-    from probe.version import __version__
-
-    changelog = (ROOT / "CHANGELOG.md").read_text()
-
-    assert "## Unreleased" in changelog or f"## {__version__}" in changelog

@@ -111,7 +111,7 @@ def schedule(optimizer: torch.optim.Optimizer, recipe: Recipe, steps_per_epoch: 
     """A linear warm-up, then a cosine down to zero; stepped once a batch."""
     warmup, total = recipe.warmup_epochs * steps_per_epoch, recipe.epochs * steps_per_epoch
     rise = LinearLR(optimizer, start_factor=1 / warmup, total_iters=warmup)
-    fall = CosineAnnealingLR(optimizer, T_max=total - warmup)
+    fall = CosineAnnealingLR(optimizer, T_max=max(1, total - warmup))
     return SequentialLR(optimizer, [rise, fall], milestones=[warmup])
 
 
@@ -159,8 +159,10 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--epochs", type=int, metavar="N", help="how many passes over the training set")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
-    if args.fault and args.data != "digits":
-        parser.error("--fault works on the digits; leave out --data cifar10")
+    if args.fault and (args.data, args.model) != ("digits", "simplecnn"):
+        parser.error("--fault makes the small CNN on the digits sick; leave out --data and --model")
+    if args.epochs is not None and args.epochs < 1:
+        parser.error(f"--epochs {args.epochs}: one epoch is the least")
     return args
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 
 from monitor.feeds import Event, Feed, LinkChanged, close
 from monitor.model import Link
+from probe.wire import Notice
 
 LOOK_S = 0.25
 
@@ -27,10 +28,11 @@ class NewestFeed:
         close(self._feed)
 
     def __iter__(self) -> Iterator[Event]:
-        if self._earlier is not None:
-            yield from self._earlier
-        else:
-            yield LinkChanged(Link.CONNECTING)
+        yield LinkChanged(Link.CONNECTING)
+        try:
+            yield from self._earlier or ()
+        except Exception as error:  # noqa: BLE001  an old run that cannot be read must not hide the next one
+            yield Notice(text=str(error))
         while not self._closed.is_set():
             self._feed = self._find()
             if self._feed is not None:

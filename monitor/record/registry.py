@@ -166,7 +166,8 @@ def find(text: str) -> RunEntry:
     one run, and rank 0 is meant. Raises :class:`RunNotFound` or :class:`AmbiguousRun`.
     """
     path = Path(text)
-    if path.is_file():
+    is_path = os.sep in text or text.endswith(SUFFIX)  # else a file that happens to bear the name of a run hides it
+    if is_path and path.is_file():
         return _entry_of(path) or RunEntry("", path.stem, path.stat().st_mtime, path)
     entries = [entry for entry in run_files() if entry.rank == 0] or run_files()
     for matches in (
@@ -179,6 +180,8 @@ def find(text: str) -> RunEntry:
             return (live or matches)[0]
         if matches:
             raise AmbiguousRun(f"{len(matches)} runs match {text!r}; give the id: {_named(matches)}.")
+    if path.is_file():
+        return RunEntry("", path.stem, path.stat().st_mtime, path)
     known = f" Known are {_named(entries)}." if entries else f" There are no runs in {home()} yet."
     raise RunNotFound(f"No run has the name, id or path {text!r}.{known}")
 

@@ -194,6 +194,39 @@ def test_a_folder_stands_for_the_one_run_in_it(bedside, tmp_path):
     )
 
 
+def test_a_file_that_is_just_being_made_hides_no_run_before_it(bedside, tmp_path):
+    write_run(tmp_path)
+    (tmp_path / "runs" / "20991231T235959-new-ffff0000.bedside").touch()
+
+    assert bedside("tail")[1].splitlines()[-1].endswith("finished")
+
+
+def test_a_file_damaged_in_its_middle_is_one_line_and_status_2(bedside, tmp_path):
+    path = write_run(tmp_path, steps=4000)
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2 :] = bytes(len(data) - len(data) // 2)
+    path.write_bytes(data)
+
+    status, _, err = bedside("tail", "toy")
+
+    assert (status, err.count("\n")) == (2, 1)
+    assert err.startswith(f"bedside tail: {path}")
+
+
+def test_a_folder_of_the_same_name_hides_no_run(bedside, tmp_path, monkeypatch):
+    write_run(tmp_path)
+    (tmp_path / "toy").mkdir()
+    monkeypatch.chdir(tmp_path)
+
+    assert bedside("tail", "toy")[0] == 0
+
+
+def test_a_name_too_long_for_any_file_is_one_line(bedside):
+    status, out, err = bedside("tail", "x" * 300)
+
+    assert (status, out, err.count("\n")) == (2, "", 1)
+
+
 def test_tail_prints_a_line_an_event(bedside, tmp_path):
     write_run(tmp_path, alert=ALERT)
 

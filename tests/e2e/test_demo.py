@@ -10,6 +10,8 @@ import sys
 import pytest
 from world import eventually
 
+#: A proxy that is not there, so that nothing is fetched on any machine.
+NOWHERE = "http://127.0.0.1:9"
 ALARM = re.compile(r"(warning|critical): (\S+)")
 
 #: The alert that each fault raises, and how severe it is at least. Where two are named, either may come first.
@@ -69,9 +71,29 @@ def test_stopping_the_headless_demo_stops_its_training(world):
 
 
 def test_data_that_cannot_be_had_are_one_clear_line(world, tmp_path):
+    world.env |= {"http_proxy": NOWHERE, "https_proxy": NOWHERE}
     process = headless(world, "--data", "cifar10", "--data-root", str(tmp_path / "none"))
 
     output, errors = process.communicate(timeout=120)
 
+    assert (process.returncode, output) == (2, "")
+    fetching, refused = errors.splitlines()
+    assert fetching == "bedside demo: CIFAR-10 is fetched first, unless it is on disk"
+    assert refused.startswith(f"bedside demo: the training did not start: CIFAR-10 is not under {tmp_path / 'none'}")
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--fault", "nan", "--model", "vgg11_bn"], "--fault makes the small CNN on the digits sick"),
+        (["--fault", "nan", "--data", "cifar10"], "--fault makes the small CNN on the digits sick"),
+        (["--epochs", "0"], "--epochs 0: one epoch is the least"),
+    ],
+)
+def test_options_that_do_not_fit_are_one_clear_line(world, options, said):
+    process = headless(world, *options)
+
+    output, errors = process.communicate(timeout=60)
+
     assert (process.returncode, output, errors.count("\n")) == (2, "", 1)
-    assert errors.startswith(f"bedside demo: the training did not start: CIFAR-10 is not under {tmp_path / 'none'}")
+    assert errors.startswith(f"bedside demo: {said}")

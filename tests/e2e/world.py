@@ -36,7 +36,6 @@ class World:
     def __init__(self, folder: Path) -> None:
         self.home = folder / "home"
         self.folder = folder
-        (folder / "run").mkdir(mode=0o700)
         self.env = {
             **{key: value for key, value in os.environ.items() if not key.startswith("BEDSIDE")},
             "HOME": str(folder),
@@ -58,18 +57,6 @@ class World:
         )
         self.started.append(process)
         return process
-
-    def bedside(self, *options: str, patience_s: float = PATIENCE_S) -> subprocess.CompletedProcess[str]:
-        """Run a command to its end."""
-        return subprocess.run(
-            [sys.executable, "-m", "monitor", *options],
-            env=self.env,
-            capture_output=True,
-            text=True,
-            stdin=subprocess.DEVNULL,
-            timeout=patience_s,
-            check=False,
-        )
 
     def live_entries(self) -> list[Path]:
         return sorted((self.home / "live").glob("*.json")) if (self.home / "live").is_dir() else []

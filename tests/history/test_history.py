@@ -7,6 +7,7 @@ import math
 import pytest
 
 from monitor.history import History
+from monitor.rows import merge
 from probe import wire
 from probe.batch import BatchBuilder
 
@@ -181,3 +182,14 @@ def test_the_newest_fact_of_a_name_holds(history):
     history.apply(batch(2, build=lambda b: b.fact(20, "epoch", 2)))
 
     assert history.facts == {"epoch": 2}
+
+
+def test_a_gap_is_the_same_live_and_in_a_page(history):
+    batches = [
+        batch(1, [(1, {"train/loss": 2.0}), (2, {"train/loss": 2.0})]),
+        batch(2, build=lambda b: b.mark(wire.Mark(step=3, time_s=1.0, text="given up", kind="gap"))),
+        batch(3, [(8, {"train/loss": 1.0})]),
+    ]
+    history.apply(merge(batches))
+
+    assert history.gaps == [(3, 7)]
