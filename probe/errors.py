@@ -3,5 +3,5 @@
 from __future__ import annotations
 
 
-class ProbeError(Exception):
+class ProbeError(ValueError):
     """A mistake in how the probe was attached; the only kind of error that leaves the probe's own code."""

@@ -48,6 +48,7 @@ class Panel(Widget):
         self.is_late = False
 
     def draw(self, canvas: Canvas, scene: Scene) -> None:
+        """Draw the panel, frame and all. Each panel has its own; Textual's metaclass leaves no room for ABC's."""
         raise NotImplementedError
 
     def show(self, scene: Scene, *, at_once: bool = True) -> None:

@@ -45,13 +45,12 @@ class _Mini(Panel):
                 canvas.put(area.x + x, canvas.height - 2, text, scene.palette.pen("dim"))
 
     def curve(self, canvas: Canvas, scene: Scene, area: Area, window: Window) -> bool:
-        """Draw frame and curve; ``False`` if there is nothing to draw."""
+        """Draw frame and curve; ``False`` if there is nothing to draw. Each small chart has its own."""
         raise NotImplementedError
 
     def value_of(self, scene: Scene, series: SeriesView, text: str) -> Span:
         """The newest value, red if it is not a finite number."""
-        ink = "hi" if math.isfinite(series.last) else "crit"
-        return (text, scene.palette.pen("hi" if ink == "hi" else "crit", bold=True))
+        return (text, scene.palette.pen("hi" if math.isfinite(series.last) else "crit", bold=True))
 
 
 class GradPanel(_Mini):
