@@ -13,7 +13,7 @@ help:  ## Say what there is to make
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[demo,test,dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[demo,frameworks,test,dev]'
 	@touch $@
 
 demo: $(READY)  ## Watch a real training on real data (make demo FAULT=nan makes it sick)
@@ -37,7 +37,7 @@ format: $(READY)  ## Put the code into its form
 	$(BIN)/ruff format $(SOURCES)
 
 bench: $(READY)  ## Measure what the probe costs and what the run file takes
-	$(BIN)/python tests/benchmarks/overhead.py $(ARGS)
+	$(BIN)/python tests/benchmarks/bench.py $(ARGS)
 
 docs: $(READY)  ## Write the generated pages anew (rules, wire, commands)
 	$(BIN)/python docs/generate.py

@@ -19,3 +19,5 @@ for _epoch in range(40):
         loss = nn.functional.cross_entropy(model(batch), labels)
         loss.backward()
         optimizer.step()
+
+print(f"loss {loss:.6f}")
