@@ -1,0 +1,171 @@
+"""``run.log`` beside other loggers: each in a process and an environment of its own, in turns.
+
+A call is timed in the training thread after some 2 ms of work. CPU time is that of the whole tree of processes over
+calls 2 ms apart, less that of the same loop with an empty call; it is read from outside after the logger has had a
+second to finish what it does behind the calls.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import psutil
+from figures import say, table, verdict
+from peers.environments import REQUIREMENTS, NotInstalledError, python_of
+from peers.loop import COUNTED, LOGGERS
+
+_LOOP = Path(__file__).parent / "peers" / "loop.py"
+_ROOT = Path(__file__).resolve().parents[2]
+_NAMES = {
+    "bedside": "**`run.log`**",
+    "jsonl": "`json.dumps` and `flush`",
+    "wandb": "wandb, offline",
+    "tensorboard": "TensorBoard `SummaryWriter`",
+    "trackio": "trackio",
+}
+_SUBREAPER = 36  # PR_SET_CHILD_SUBREAPER of prctl
+
+
+class Sample(NamedTuple):
+    """One process of one logger."""
+
+    took_us: list[float]
+    cpu_us: float  # a call, the loop around it included
+    bytes_a_scalar: float
+
+
+class Cost(NamedTuple):
+    median_us: float
+    p99_us: float
+    cpu_us: float
+    bytes_a_scalar: float
+
+
+def report(rounds: int, *, peers: bool) -> str:
+    adopt_orphans()
+    pythons, missing = find_pythons([each for each in LOGGERS if peers or each not in REQUIREMENTS])
+    parts = [f"{_NAMES[logger]} could not be installed here: {why}\n\n" for logger, why in missing.items()]
+    for scalars in (10, 100):
+        samples: dict[str, list[Sample]] = {logger: [] for logger in pythons}
+        for turn in range(rounds):
+            for logger, python in pythons.items():
+                say(f"{logger}, {scalars} scalars, round {turn + 1}")
+                samples[logger].append(sample(python, logger, scalars))
+        costs = {logger: cost(found, samples["nothing"]) for logger, found in samples.items()}
+        parts += [logger_table(scalars, costs), "\n", bars(costs), "\n"]
+    return "".join(parts).rstrip("\n") + "\n"
+
+
+def find_pythons(loggers: Iterable[str]) -> tuple[dict[str, str], dict[str, str]]:
+    """The interpreter of each logger, and for those that cannot be installed the reason."""
+    pythons, missing = {}, {}
+    for logger in loggers:
+        try:
+            pythons[logger] = python_of(logger)
+        except NotInstalledError as error:
+            missing[logger] = str(error)
+    return pythons, missing
+
+
+def sample(python: str, logger: str, scalars: int) -> Sample:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        environment = {
+            **os.environ, "PYTHONPATH": str(_ROOT) if logger == "bedside" else "",
+            "BEDSIDE_HOME": name, "TRACKIO_DIR": name, "HF_HUB_OFFLINE": "1", "WANDB_SILENT": "true",
+        }  # fmt: skip
+        command = [python, str(_LOOP), logger, str(scalars), name]
+        with subprocess.Popen(
+            command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        ) as process:
+            before = cpu_at(process, "begin")
+            after = cpu_at(process, "end")
+            output, errors = process.communicate()
+        if process.returncode:
+            raise RuntimeError(f"{logger}: {errors}")
+        wait_for_orphans()
+        found = json.loads(output.splitlines()[-1])
+        size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    return Sample(found["took_us"], 1e6 * (after - before) / COUNTED, size / found["scalars"])
+
+
+def cpu_at(process: subprocess.Popen[str], word: str) -> float:
+    """CPU seconds of all processes below this one when the loop says the word; then it may go on."""
+    assert process.stdin is not None and process.stdout is not None
+    while (line := process.stdout.readline()).strip() != word:
+        if not line:
+            raise RuntimeError(process.stderr.read() if process.stderr else "")
+    total_s = sum(cpu_s(child) for child in psutil.Process().children(recursive=True))
+    process.stdin.write("\n")
+    process.stdin.flush()
+    return total_s
+
+
+def cpu_s(process: psutil.Process) -> float:
+    """Of all its threads. On Linux by the clock of the process: psutil has hundredths of a second there."""
+    if sys.platform == "linux":
+        clock = ctypes.c_int()
+        if ctypes.CDLL(None).clock_getcpuclockid(process.pid, ctypes.byref(clock)):
+            raise psutil.NoSuchProcess(process.pid)
+        return time.clock_gettime(clock.value)
+    times = process.cpu_times()
+    return times.user + times.system
+
+
+def adopt_orphans() -> None:
+    """On Linux, make processes that leave their parent (the recorder does) this one's, so that they are counted."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_SUBREAPER, 1, 0, 0, 0)
+
+
+def wait_for_orphans() -> None:
+    psutil.wait_procs(psutil.Process().children(recursive=True))
+
+
+def cost(samples: list[Sample], empty: list[Sample]) -> Cost:
+    took_us = np.concatenate([each.took_us for each in samples])
+    return Cost(
+        float(np.median(took_us)),
+        float(np.percentile(took_us, 99)),
+        statistics.median(each.cpu_us for each in samples) - statistics.median(each.cpu_us for each in empty),
+        statistics.median(each.bytes_a_scalar for each in samples),
+    )
+
+
+def logger_table(scalars: int, costs: dict[str, Cost]) -> str:
+    heads = (f"{scalars} scalars a call", "median", "99 %", "CPU of all processes, a call", "bytes on disk a scalar")
+    rows = [
+        [
+            name,
+            f"{found.median_us:.1f} µs",
+            f"{found.p99_us:.1f} µs",
+            f"{found.cpu_us:.0f} µs",
+            f"{found.bytes_a_scalar:.1f}",
+        ]
+        for logger, name in _NAMES.items()
+        if (found := costs.get(logger)) is not None
+    ]
+    return table(heads, rows)
+
+
+def bars(costs: dict[str, Cost]) -> str:
+    ours, jsonl, wandb = costs["bedside"], costs["jsonl"], costs.get("wandb")
+    ratios = [
+        ("a call, of JSONL's", ours.median_us / jsonl.median_us, 0.1),
+        ("CPU of all processes, of JSONL's", ours.cpu_us / jsonl.cpu_us, 0.25),
+    ]
+    if wandb is not None:
+        ratios.insert(1, ("a call, of wandb's", ours.median_us / wandb.median_us, 0.01))
+    rows = [[what, f"{ratio:.3f}", f"{bar:.3g}", verdict(ratio, bar)] for what, ratio, bar in ratios]
+    return table(("`run.log`", "ratio", "bar", ""), rows)

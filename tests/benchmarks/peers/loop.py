@@ -1,0 +1,128 @@
+"""One logger in a process of its own: ``python loop.py LOGGER SCALARS FOLDER``. Needs numpy and the logger.
+
+It speaks with the process that started it, which counts CPU time from outside: it prints ``begin`` and ``end``, and
+goes on when it is given a line. The last line that it prints is what it measured, as JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+Log = Callable[[int, dict[str, float]], object]
+Logger = tuple[Log, Callable[[], object]]  # and how it is closed
+
+#: Calls that are timed, each after some work; then calls whose CPU time is counted, each after a pause.
+TIMED, COUNTED = 700, 2500
+_WARM_UP = 100
+_PAUSE_S = 0.002
+#: So long a logger may go on working behind its calls.
+_LINGER_S = 1.0
+_MATRIX = np.ones((160, 160))
+
+
+def nothing(_folder: Path) -> Logger:
+    return lambda _step, _row: None, lambda: None
+
+
+def jsonl(folder: Path) -> Logger:
+    file = (folder / "log.jsonl").open("w")
+
+    def log(step: int, row: dict[str, float]) -> None:
+        file.write(json.dumps({"step": step, "time": time.time(), **row}) + "\n")
+        file.flush()
+
+    return log, file.close
+
+
+def bedside(_folder: Path) -> Logger:
+    from torch import nn, optim
+
+    import probe
+
+    model = nn.Linear(2, 2)
+    run = probe.attach(model, optim.SGD(model.parameters(), lr=0.1), name="bench")
+    return lambda _step, row: run.log(**row), run.detach
+
+
+def wandb(folder: Path) -> Logger:
+    import wandb
+
+    run = wandb.init(project="bench", mode="offline", dir=folder, settings=wandb.Settings(silent=True))
+    return lambda _step, row: run.log(row), run.finish
+
+
+def tensorboard(folder: Path) -> Logger:
+    from torch.utils.tensorboard import SummaryWriter
+
+    writer = SummaryWriter(folder)
+
+    def log(step: int, row: dict[str, float]) -> None:
+        for name, value in row.items():
+            writer.add_scalar(name, value, step)
+
+    return log, writer.close
+
+
+def trackio(_folder: Path) -> Logger:
+    import trackio
+
+    trackio.init(project="bench", embed=False, auto_log_gpu=False, auto_log_cpu=False)
+    return lambda step, row: trackio.log(row, step=step), trackio.finish
+
+
+LOGGERS = {each.__name__: each for each in (nothing, jsonl, bedside, wandb, tensorboard, trackio)}
+
+
+def main(name: str, scalars: int, folder: Path) -> None:
+    log, close = LOGGERS[name](folder)
+    names = [f"metric_{i}" for i in range(scalars)]
+    rows = [dict(zip(names, values, strict=True)) for values in np.random.default_rng(0).normal(size=(97, scalars))]
+    rows = [{key: float(value) for key, value in row.items()} for row in rows]
+    step = iter(range(1, 1_000_000))
+
+    def call() -> int:
+        at = next(step)
+        row = rows[at % len(rows)]
+        begin = time.perf_counter_ns()
+        log(at, row)
+        return time.perf_counter_ns() - begin
+
+    for _ in range(_WARM_UP):
+        work()
+        call()
+    took_ns = []
+    for _ in range(TIMED):
+        work()
+        took_ns.append(call())
+    time.sleep(_LINGER_S)
+    hand_over("begin")
+    for _ in range(COUNTED):
+        time.sleep(_PAUSE_S)
+        call()
+    time.sleep(_LINGER_S)
+    hand_over("end")
+    close()
+    print(json.dumps({"took_us": [ns / 1e3 for ns in took_ns], "scalars": (next(step) - 1) * scalars}))
+
+
+def work() -> None:
+    """A training step of about 2 ms, half of it in Python and half in numpy."""
+    sum(random.random() for _ in range(12_000))
+    for _ in range(6):
+        _MATRIX @ _MATRIX
+
+
+def hand_over(word: str) -> None:
+    print(word, flush=True)
+    sys.stdin.readline()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], int(sys.argv[2]), Path(sys.argv[3]))
