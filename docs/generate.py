@@ -60,12 +60,22 @@ comes twice by its sequence number; a gap in the numbers is asked for again.
 | `train/accuracy`, `val/accuracy` | share, 0 to 1 | classification |
 | `grad/norm` | L2 norm over all parameters, before clipping | each step |
 | `grad/norm_applied` | the same, after clipping | where clipping was seen |
-| `lr/GROUP` | learning rate of a parameter group | each step |
+| `lr/GROUP` | learning rate of a parameter group, as the step used it | each step |
+| `lr_schedule/GROUP` | the same as the schedule has it | each step while an intervention holds it elsewhere |
+| `weight_decay/GROUP` | weight decay of a parameter group | each `Hello.every` steps |
 | `time/step_s` | seconds from one completed step to the next, evaluation left out | each step |
 | `time/data_s` | seconds of it between the end of a step and the next forward pass | each step |
+| `time/forward_s`, `time/backward_s`, `time/optimizer_s` | seconds of it in the root's forward pass, the backward pass, the optimizer | the step after each `Hello.every` |
 | `rate/samples_per_s` | samples a second | each step |
+| `rate/tokens_per_s` | tokens a second | each step, where the input is `[n, tokens]` of integers |
+| `input/min`, `input/max`, `input/mean`, `input/std` | the input's own | the first 10 steps, unless it is of integers |
+| `input/std_ratio` | largest over smallest standard deviation of a feature or channel | likewise, from 32 samples on |
+| `labels/entropy` | nats, of the classes among a step's targets | the first 50 steps, then each `Hello.every`; classification |
+| `labels/distinct_frac` | share of the classes that are among them, 0 to 1 | likewise |
 | `memory/rss_bytes` | resident memory of the training process | each `Hello.every` steps |
-| `memory/allocated_bytes` | memory allocated on the accelerator | CUDA, each `Hello.every` steps |
+| `memory/allocated_bytes`, `memory/reserved_bytes` | what tensors occupy, and what torch's allocator holds | CUDA, each `Hello.every` steps |
+| `gpu/utilization_frac` | share of time in which a kernel ran, 0 to 1; the least busy device | CUDA with `nvidia-ml-py`, each 5 s at most |
+| `gpu/temperature_c` | degrees Celsius; the hottest device | likewise |
 | `amp/scale`, `amp/skipped_total` | loss scale; steps skipped so far | where a GradScaler is used |
 | `user/NAME` | whatever `run.log(NAME=...)` was given | when it is called |
 
@@ -89,6 +99,18 @@ comes twice by its sequence number; a gap in the numbers is asked for again.
 | `classes`, `batch_size`, `optimizers` | counts |
 | `epoch` | the epoch that begins at this step |
 | `hidden` | one sentence: what cannot be seen in this loop, and why |
+| `gradients_kept` | `true`: at the first backward pass of three steps in a row the gradients of the step before were still there |
+| `probabilities_into` | the loss function that takes logits and was given probabilities; `null` when no more |
+| `evaluates_in_train_mode` | whether an evaluation with a loss ran in training mode, in a model with dropout or batch normalisation |
+| `trains_in_eval_mode` | whether such a model, all of it, has stood in evaluation mode for 5 training steps |
+| `ungrouped_parameters` | how many trainable numbers are in no parameter group, and nobody else changes |
+| `ungrouped_layers` | the names of up to five layers that hold them |
+| `scheduler` | the class of the learning rate scheduler |
+| `scheduler_period` | after how many of its calls it repeats or ends; `null` if it has no such number |
+| `scheduler_steps_per` | `step` or `epoch`: how often it is called |
+
+The facts from `gradients_kept` to `ungrouped_layers` are said only once they are so, and again when they no longer
+are. Those of gradients and losses are looked for on the first 10 steps and then on each 100th.
 
 """
 
@@ -110,7 +132,7 @@ def wire_page() -> str:
     """Every message with its fields, types and defaults."""
     from probe import wire
 
-    values = [wire.Column, wire.Layer, wire.Group, wire.LayerStats, wire.ClassCounts, wire.Mark, wire.Fact]
+    values = [wire.Column, wire.Layer, wire.Group, wire.LayerStats, wire.ClassCounts, wire.Mark, wire.Fact, wire.Action]
     lines = [MADE, WIRE_HEAD.format(version=wire.SCHEMA_VERSION), "## Messages\n"]
     lines += [struct_section(cls, f"`{name}`") for name, cls in wire.MESSAGES.items()]
     lines += ["\n## Parts of messages\n"]

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 from probe.version import __version__
 
 if TYPE_CHECKING:
-    from probe.errors import ProbeError
+    from probe.checkpoint import Start, load_checkpoint
+    from probe.errors import Interrupt, ProbeError
     from probe.probe import Probe, attach
 
-__all__ = ["Probe", "ProbeError", "__version__", "attach"]
+__all__ = ["Interrupt", "Probe", "ProbeError", "Start", "__version__", "attach", "load_checkpoint"]
 
 
 def __getattr__(name: str) -> object:
@@ -21,10 +22,14 @@ def __getattr__(name: str) -> object:
         from probe import probe
 
         return getattr(probe, name)
-    if name == "ProbeError":
-        from probe.errors import ProbeError
+    if name in ("Start", "load_checkpoint"):
+        from probe import checkpoint
 
-        return ProbeError
+        return getattr(checkpoint, name)
+    if name in ("Interrupt", "ProbeError"):
+        from probe import errors
+
+        return getattr(errors, name)
     raise AttributeError(f"module 'probe' has no attribute {name!r}")
 
 

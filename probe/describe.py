@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import platform
-import secrets
 import socket
 import sys
 from collections.abc import Mapping, Sequence
@@ -16,7 +15,7 @@ import torch
 from torch import nn
 from torch.optim import Optimizer
 
-from probe import wire
+from probe import job, wire
 from probe.collectors import LayerRef, Subject
 from probe.collectors.learning_rate import group_names
 from probe.version import __version__
@@ -50,12 +49,14 @@ def hello(
     total_steps: int | None,
     every: int,
     step: int,
+    control: list[str],
+    resumes: str,
 ) -> wire.Hello:
     parameters = [p for layer in subject.layers for p in layer.parameters]
     script = _script()
     return wire.Hello(
         schema=wire.SCHEMA_VERSION,
-        run_id=secrets.token_hex(4),
+        run_id=job.run_id(),
         name=name or (Path(script).stem if script else type(subject.model).__name__.lower()),
         started_s=time(),
         host=socket.gethostname(),
@@ -75,6 +76,8 @@ def hello(
         total_steps=total_steps,
         every=every,
         first_step=step,
+        control=control,
+        resumes=resumes,
     )
 
 

@@ -3,5 +3,9 @@
 from __future__ import annotations
 
 
+class Interrupt(KeyboardInterrupt):
+    """The command ``interrupt``: for a script that saves and ends on Ctrl-C."""
+
+
 class ProbeError(ValueError):
     """A mistake in how the probe was attached; the only kind of error that leaves the probe's own code."""

@@ -20,7 +20,7 @@ Number = float | Tensor
 
 def number(tensor: Tensor) -> Number:
     """The value of a tensor of one element; on the CPU the float itself."""
-    return float(tensor.item()) if tensor.device.type == "cpu" else tensor.detach()
+    return float(tensor.item()) if tensor.is_cpu else tensor.detach()
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +29,7 @@ class Found:
 
     scalars: Mapping[str, float] = field(default_factory=dict)
     layers: Mapping[str, Sequence[float | None]] = field(default_factory=dict)
+    facts: Mapping[str, str | float | bool | None] = field(default_factory=dict)
 
 
 class Reading(NamedTuple):

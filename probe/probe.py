@@ -16,13 +16,13 @@ from torch.optim import Optimizer
 from probe import describe, wire
 from probe.batch import Record
 from probe.collectors import Subject
-from probe.collectors.activations import is_compiled
+from probe.collectors.activations import ACTIVATIONS_ARE_COMPILED, is_compiled
+from probe.control import Control, offered
 from probe.ending import Ending
 from probe.errors import ProbeError
-from probe.handles import generation
 from probe.hooks import Attachments
 from probe.host import Number, number
-from probe.records import Note, StepRecord
+from probe.records import Note, Row, StepRecord
 from probe.watch import Watch
 
 _log = logging.getLogger("probe")
@@ -35,15 +35,21 @@ class SenderLike(Protocol):
 
     put: Callable[[Record], None]
     cpu_s: float
+    is_sending: bool
 
+    def reply(self, ack: wire.Ack) -> None: ...
     def start(self) -> None: ...
     def close(self, goodbye: wire.Goodbye, timeout_s: float = 2.0) -> None: ...
 
 
-def _make_sender(hello: wire.Hello, heartbeat: Callable[[], wire.Heartbeat]) -> SenderLike:
+def _make_sender(
+    hello: wire.Hello,
+    heartbeat: Callable[[], wire.Heartbeat],
+    on_command: Callable[[wire.Command], None] | None = None,
+) -> SenderLike:
     from probe.sender import Sender
 
-    return Sender(hello, heartbeat=heartbeat)
+    return Sender(hello, heartbeat=heartbeat, on_command=on_command)
 
 
 class Probe:
@@ -54,6 +60,8 @@ class Probe:
 
     def __init__(self, line: _Line | None, *, run_id: str = "", name: str = "") -> None:
         self._line = line
+        if line is not None:
+            vars(self)["log"] = line.quick_log()
         self.run_id = run_id
         self.name = name
 
@@ -97,40 +105,61 @@ class Probe:
 class _Line:
     """What hangs together while a probe is on: the watch, what it has put on, the sender, the ending."""
 
-    def __init__(self, subject: Subject, hello: wire.Hello, criterion: Any) -> None:
+    def __init__(self, subject: Subject, hello: wire.Hello, criterion: Any, *, control: bool) -> None:
         self.subject = subject
         self.criterion = criterion
-        self.is_open = False
-        self._generation = generation()
+        self._hello = hello
+        self.is_open = False  # also in a forked child, which has the object and not the training
         self._refused: set[str] = set()
-        sender = self._sender = _make_sender(hello, self._heartbeat)
-        self._watch = Watch(
+        sender = self.sender = _make_sender(hello, self._heartbeat, self._command if hello.control else None)
+        self.watch = Watch(
             subject,
             every=hello.every,
             step=hello.first_step,
-            put=self._put,
+            put=self.put,
             sender_cpu_s=lambda: sender.cpu_s,
         )
-        self._attachments = Attachments(self._watch, subject.model)
-        self._ending = Ending(self._close, lambda: self._watch.step)
+        self._control = Control(subject, hello, self.watch, sender)
+        self._attachments = Attachments(self.watch, self._control, subject.model)
+        self._may_intervene = control
+        self._ending = Ending(self._close, lambda: self.watch.step)
 
-    def open(self, resume: str | None) -> None:
+    def open(self) -> None:
         try:
-            self._attachments.put_on(roots_of(self.subject.model), self.subject.optimizers.values(), self.criterion)
+            roots = roots_of(self.subject.model)
+            self._attachments.put_on(roots, self.subject.optimizers.values(), self.criterion)
+            self._control.put_on()
         except BaseException:
+            self._control.remove()
             self._attachments.remove()
             raise
         self.is_open = True
         self._ending.watch()
-        self._watch.fact("optimizers", len(self.subject.optimizers))
-        if hidden := _hidden(self.subject):
-            self._watch.fact("hidden", hidden)
-        if resume:
-            self.mark(f"resumed from {resume}", "resume")
-        self._sender.start()
+        self.watch.fact("optimizers", len(self.subject.optimizers))
+        for sentence in _hidden(self.subject):
+            self.watch.hidden(sentence)
+        if resumes := self._hello.resumes:
+            self.mark(f"resumed from {resumes}", "resume")
+        if self._may_intervene:
+            self.watch.guard.attempt("control", self._control.listen)
+        self.sender.start()
+
+    def quick_log(self) -> Callable[..., None]:
+        """:meth:`Probe.log` for plain numbers: a closure, at half the price of finding the way through objects."""
+        steps, sender, row = self.watch.steps, self.sender, self.row
+
+        def log(**scalars: Any) -> None:
+            for value in scalars.values():
+                if type(value) is not float and type(value) is not int:
+                    row("user", scalars)
+                    return
+            sender.put(Row(steps.step, time(), scalars, "user"))
+
+        return log
 
     def row(self, area: str, scalars: Mapping[str, float | Tensor]) -> None:
-        if not self.is_here:
+        """Hand over numbers of any kind. In a forked child the sender drops them."""
+        if not self.is_open:
             return
         found: dict[str, Number] = {}
         for name, value in scalars.items():
@@ -141,10 +170,10 @@ class _Line:
             else:
                 self._convert(found, area, name, value)
         if found:
-            self._sender.put(StepRecord(self._watch.step, time(), found))
+            self.sender.put(StepRecord(self.watch.step, time(), found))
 
-    def _put(self, record: Record) -> None:
-        self._sender.put(record)  # looked up each time: a sender that gives up puts another in its place
+    def put(self, record: Record) -> None:
+        self.sender.put(record)  # looked up each time: a sender that gives up puts another in its place
 
     def _convert(self, found: dict[str, Number], area: str, name: str, value: Any) -> None:
         try:
@@ -158,38 +187,47 @@ class _Line:
                 )
 
     def mark(self, text: str, kind: str) -> None:
-        if self.is_here:
-            self._sender.put(Note.mark(self._watch.step, time(), text, kind))
+        if self.is_open:
+            self.sender.put(Note.mark(self.watch.step, time(), text, kind))
 
     def close(self, reason: str) -> None:
-        self._close(wire.Goodbye(time_s=time(), reason=reason, step=self._watch.step))
+        self._close(wire.Goodbye(time_s=time(), reason=reason, step=self.watch.step))
 
     def close_with(self, error: BaseException | None) -> None:
         self._close(self._ending.goodbye(error))
 
     def _close(self, goodbye: wire.Goodbye) -> None:
-        if not self.is_here:
-            return
-        self.is_open = False
-        self._attachments.remove()
-        self._watch.close()
-        self._ending.unwatch()
-        self._sender.close(goodbye)
+        if self.take_off():
+            self.sender.close(goodbye)
 
-    @property
-    def is_here(self) -> bool:
-        """Open, and in the process that attached: a forked child has the object and not the training."""
-        return self.is_open and self._generation == generation()
+    def take_off(self) -> bool:
+        """Leave everything as it was found; what has gathered is not sent before :meth:`say_goodbye`."""
+        if not self.is_open:
+            return False
+        self.is_open = False
+        self._control.remove()
+        self._attachments.remove()
+        self.watch.close()
+        self.sender.put = _drop
+        self._ending.unwatch()
+        return True
+
+    def say_goodbye(self, reason: str) -> None:
+        self.sender.close(wire.Goodbye(time_s=time(), reason=reason, step=self.watch.step))
+
+    def _command(self, command: wire.Command) -> None:
+        """Called in the sender's thread."""
+        self._control.receive(command)
 
     def _heartbeat(self) -> wire.Heartbeat:
         """Called in the sender's thread."""
-        watch = self._watch
+        watch = self.watch
         return wire.Heartbeat(
             time_s=time(),
             phase=watch.phase,
             step=watch.step,
-            cost_us=watch.budget.cost_us,
-            cost_share=watch.budget.cost_share,
+            cost_us=watch.steps.budget.cost_us,
+            cost_share=watch.steps.budget.cost_share,
             faults=list(watch.guard.faults.values()),
         )
 
@@ -206,14 +244,14 @@ def attach(
     every: int = 10,
     resume: str | None = None,
     step: int = 0,
-    control: bool = True,  # noqa: ARG001  part of the interface; this version takes no commands
+    control: bool = True,
 ) -> Probe:
     """Put a probe on a training loop: ``probe.attach(model, optimizer)`` is all that is needed.
 
     ``optimizer`` may be a dictionary of several (``{"g": ..., "d": ...}``); the first one's steps count.
     ``criterion`` makes loss, logits and targets exact where the loss is not one of ``torch.nn.functional``.
     ``every`` is the number of steps between two looks at the layers; scalars come each step. ``resume`` is the id
-    of the run that this one goes on from, at ``step``.
+    of the run that this one goes on from, at ``step``. ``control`` says whether a monitor may intervene.
 
     Raises :class:`ProbeError` for a mistake in the arguments; nothing later on raises into the training.
     """
@@ -224,10 +262,18 @@ def attach(
         return attached
     subject = Subject(model, describe.layers_of(model), optimizers)
     hello = describe.hello(
-        subject, name=name, classes=classes, config=config, total_steps=total_steps, every=every, step=step
+        subject,
+        name=name,
+        classes=classes,
+        config=config,
+        total_steps=total_steps,
+        every=every,
+        step=step,
+        control=offered() if control else [],
+        resumes=resume or os.environ.get("BEDSIDE_RESUME", ""),
     )
-    line = _Line(subject, hello, criterion)
-    line.open(resume or os.environ.get("BEDSIDE_RESUME"))
+    line = _Line(subject, hello, criterion, control=control)
+    line.open()
     run = Probe(line, run_id=hello.run_id, name=hello.name)
     _attached[:] = [*(other for other in _attached if other[0].is_open), (line, run)]
     return run
@@ -240,7 +286,7 @@ _attached: list[tuple[_Line, Probe]] = []
 def _attached_to(model: nn.Module, optimizers: dict[str, Optimizer]) -> Probe | None:
     """The probe that is on this model already, if it was asked for in the same words."""
     for line, run in _attached:
-        if line.is_here and line.subject.model is model:
+        if line.is_open and line.subject.model is model:
             before = list(line.subject.optimizers.values())
             if len(before) == len(optimizers) and all(map(operator.is_, before, optimizers.values())):
                 return run
@@ -252,10 +298,29 @@ def _attached_to(model: nn.Module, optimizers: dict[str, Optimizer]) -> Probe | 
     return None
 
 
+def _drop(_record: Record) -> None:
+    """The ``put`` of a sender that nothing is handed to any more."""
+
+
+def _leave_to_the_parent() -> None:
+    for line, _ in _attached:
+        line.is_open, line.sender.put = False, _drop
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_leave_to_the_parent)
+
+
 def roots_of(model: nn.Module) -> list[nn.Module]:
-    """The modules whose call is a forward pass: the model, or its children where it only holds them together."""
-    if type(model).forward is nn.Module.forward:
-        return [root for child in model.children() for root in roots_of(child)]
+    """The modules whose call is a forward pass: the model, or its children where it only holds them together.
+
+    A LightningModule counts as such: its ``training_step`` calls ``forward`` or the children one by one, as it likes.
+    """
+    if hasattr(model, "_orig_mod"):  # torch.compile's, which has its forward in the instance
+        return [model]
+    if type(model).forward is nn.Module.forward or any(c.__name__ == "LightningModule" for c in type(model).__mro__):
+        trained = [child for child in model.children() if next(child.parameters(), None) is not None]
+        return [root for child in trained for root in roots_of(child)] or [model]
     return [model]
 
 
@@ -281,13 +346,21 @@ def _checked(model: object, optimizer: object, every: object, step: object) -> d
         raise ProbeError(
             'There is no optimizer in the dictionary; give at least one, as in {"g": opt_g, "d": opt_d}.'
         )
+    optimizers = {str(key): unwrapped(each) for key, each in optimizers.items()}
     for key, each in optimizers.items():
-        _check_optimizer(model, str(key), each)
+        _check_optimizer(model, key, each)
     if not isinstance(every, int) or isinstance(every, bool) or every < 1:
         raise ProbeError(f"every={every!r}; a whole number of steps, 1 or more, is needed. The default is 10.")
     if not isinstance(step, int) or isinstance(step, bool) or step < 0:
         raise ProbeError(f"step={step!r}; the number of steps done before, 0 or more, is needed. The default is 0.")
-    return {str(key): each for key, each in optimizers.items()}
+    return optimizers
+
+
+def unwrapped(optimizer: Any) -> Any:
+    """The optimizer that does the step: Accelerate's wrapper of one is an Optimizer too, with no hooks of its own."""
+    while isinstance(optimizer, Optimizer) and not hasattr(optimizer, "_optimizer_step_post_hooks"):
+        optimizer = getattr(optimizer, "optimizer", None)
+    return optimizer
 
 
 def _check_optimizer(model: nn.Module, key: str, optimizer: object) -> None:
@@ -305,11 +378,11 @@ def _check_optimizer(model: nn.Module, key: str, optimizer: object) -> None:
         )
 
 
-def _hidden(subject: Subject) -> str:
-    """What cannot be seen of this training, in a sentence; empty if nothing is known to be hidden."""
+def _hidden(subject: Subject) -> list[str]:
+    """What is known from the start not to be seen of this training, in sentences."""
     hidden = []
     if is_compiled(subject.model):
-        hidden.append("Activations are not available: the model is compiled.")
+        hidden.append(ACTIVATIONS_ARE_COMPILED)
     if subject.is_sharded:
         hidden.append("Gradient and weight norms are not available: the parameters are sharded over ranks.")
-    return " ".join(hidden)
+    return hidden

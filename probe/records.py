@@ -5,11 +5,30 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import msgspec
 from torch import Tensor
 
 from probe import wire
 from probe.batch import BatchBuilder
 from probe.host import Arrival, Found, Number, Reading
+
+
+class Row(msgspec.Struct):
+    """A row of plain numbers, under their names or under ``AREA/NAME``. A struct is made at a tenth of the price."""
+
+    step: int
+    time_s: float
+    scalars: dict[str, float]
+    area: str = ""
+
+    def ready(self) -> bool:
+        return True
+
+    def write(self, batch: BatchBuilder) -> None:
+        scalars = self.scalars
+        if self.area:
+            scalars = {f"{self.area}/{name}": value for name, value in scalars.items()}
+        batch.row(self.step, self.time_s, scalars)
 
 
 class StepRecord:
@@ -52,6 +71,8 @@ class StepRecord:
             found = reading.interpret([next(lists) for _ in reading.tensors])
             scalars.update(found.scalars)
             _merge(layers, found.layers)
+            for name, value in found.facts.items():
+                batch.fact(self._step, name, value)
         if scalars:
             batch.row(self._step, self._time_s, scalars)
         if layers:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import weakref
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -14,14 +15,23 @@ from torch.optim import Optimizer
 
 from probe import capture
 from probe.batch import Record
-from probe.budget import Budget
 from probe.capture import Clock, Epochs, Evaluation, LossCall, StepLosses, Term, Training
-from probe.collectors import COLLECTORS, Clip, Moment, Subject
-from probe.collectors.gradients import total_norm
-from probe.guard import Guard
+from probe.capture.stages import BACKWARD, FORWARD, OPTIMIZER
+from probe.collectors import Clip, Subject
+from probe.collectors.activations import ACTIVATIONS_ARE_COMPILED
 from probe.host import Number, number
 from probe.records import Note, StepRecord, accuracy
+from probe.steps import Steps
 from probe.wire import Phase
+
+_log = logging.getLogger("probe")
+
+#: So many steps may pass before it is said that no forward pass is seen.
+_ENOUGH_STEPS = 3
+NO_FORWARD_IS_SEEN = (
+    "Validation, accuracy and activations are not available: no forward pass of the model is seen (the whole step is "
+    "compiled, or the loop calls parts of the model and not the model itself)."
+)
 
 
 class Watch:
@@ -41,33 +51,42 @@ class Watch:
         put: Callable[[Record], None],
         sender_cpu_s: Callable[[], float] = lambda: 0.0,
     ) -> None:
-        self.guard = Guard()
-        self.budget = Budget()
-        self.step = step
+        self.guard = subject.guard
         self.phase = Phase.STARTING
-        self._subject, self._every, self._put, self._sender_cpu_s = subject, every, put, sender_cpu_s
-        self._is_sharded = subject.is_sharded
-        chosen = [each for each in COLLECTORS if not (each.reads_parameters and self._is_sharded)]
-        self._collectors = [collector(subject) for collector in chosen]
+        self.skips_losses = False  # for now the root of the backward pass tells enough
+        self.completed = 0  # steps of all optimizers
+        self._facts: dict[str, str | float | bool | None] = {}
+        self._put, self._main, self._is_alone = put, subject.main, len(subject.optimizers) == 1
         self._training, self._clock, self._epochs = Training(), Clock(), Epochs()
+        self.steps = Steps(
+            subject,
+            self._clock,
+            every=every,
+            step=step,
+            put=put,
+            say=self.fact,
+            spent_s=lambda: self.guard.cost_s + sender_cpu_s(),
+        )
+        self._inspection = self.steps.inspection
         self._evaluation: Evaluation | None = None
         self._held: list[Evaluation] = []  # evaluations before the first step: what training minimises is not known
         self._term: Term | None = None
-        self._has_trained = False
+        self._has_trained = self._has_seen_forward = False
+        self._root_is_loss = False  # so it was on the last step whose loss functions were listened at
+        self._is_ordinary = False  # the step to come gives what each step gives, and no more
         self._scopes: list[list[LossCall]] = []
         self._scaled: deque[tuple[weakref.ref[Tensor], tuple[Number, LossCall | None, bool]]] = deque(maxlen=8)
-        self._scaler: Any = None
-        self._completed: dict[int, int] = {}
-        self._skipped = 0
-        self._clips: list[Clip] = []
-        self._beside: dict[str, Number] = {}  # what further optimizers found since the last step
-        self._counts: Tensor | None = None
-        self._facts: dict[str, str | float | bool | None] = {}
-        self._batch_samples = self._last_samples = 0
+        self._batch_samples = 0
         self._phase_before_save = self.phase
-        self._spent_s = 0.0
-        self._detailed_next = False
-        self._plan_next()
+
+    @property
+    def step(self) -> int:
+        """The last completed step."""
+        return self.steps.step
+
+    @property
+    def times_stages(self) -> bool:
+        return self.steps.times_stages
 
     def close(self) -> None:
         """The training is over, or the probe is taken off: hand over what is still open."""
@@ -75,8 +94,7 @@ class Watch:
         for evaluation in self._held:
             self.guard.attempt("evaluation", self._report, evaluation)
         self._held.clear()
-        for collector in self._collectors:
-            self.guard.attempt(collector.name, collector.close)
+        self.steps.close()
 
     def fact(self, name: str, value: str | float | bool | None) -> None:
         """Say something that is so, unless it is known already."""
@@ -84,25 +102,47 @@ class Watch:
             self._facts[name] = value
             self._put(Note.fact(self.step, name, value))
 
+    def hidden(self, sentence: str) -> None:
+        """Something cannot be seen of this training: it is told to whoever watches, and once in the log."""
+        known = str(self._facts.get("hidden", ""))
+        if sentence not in known:
+            self.fact("hidden", f"{known} {sentence}".strip())
+            _log.warning("Bedside: %s", sentence)
+
     # ------------------------------------------------------------------------------------------ forward and phases
 
     def forward_begins(self, module: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
-        self._scopes = [[]]
-        self._batch_samples = capture.batch_size(args, kwargs)
+        self._has_seen_forward = True
+        batch = capture.batch_of(args, kwargs)
+        self._batch_samples = 0 if batch is None else batch.shape[0]
         if not torch.is_grad_enabled():
             if self._evaluation is None:
-                self._evaluation = Evaluation(self.step)
-                self._clock.pause()
+                self._evaluation = Evaluation(self.step, in_training_mode=module.training)
+                self.skips_losses = False
+            self._clock.evaluates()
             self.phase = Phase.EVALUATING
+            self._scopes = [[]]
             return
-        self._end_evaluation()
+        if self._evaluation is not None:
+            self._end_evaluation()
         self.phase = Phase.TRAINING
+        if not self.skips_losses:
+            self._scopes = [[]]
         self._clock.forward()
-        self._training.forward(self._batch_samples, in_training_mode=module.training)
-        if (epoch := self._epochs.training_begins()) is not None:
+        if self._inspection.is_due or module.training is not self._inspection.in_training_mode:
+            self.guard.attempt("inspection", self._inspection.forward, self.step + 1, module, batch)
+        tokens = batch.numel() if self._inspection.takes_tokens and batch is not None else 0
+        self._training.forward(self._batch_samples, tokens, in_training_mode=module.training)
+        if self._epochs.has_news and (epoch := self._epochs.training_begins()) is not None:
             self.fact("epoch", epoch)
+        if self.steps.times_stages:
+            self.steps.stages.begins(FORWARD)
 
-    def forward_ends(self, output: Any) -> None:
+    def forward_ends(self, _module: nn.Module, _args: tuple[Any, ...], output: Any) -> None:
+        if self.steps.times_stages:
+            self.steps.stages.ends(FORWARD)
+        if self.skips_losses:
+            return
         calls = self._scopes.pop() if self._scopes else []
         if isinstance(output, Tensor):
             loss = None
@@ -121,6 +161,7 @@ class Watch:
         if evaluation is None:
             return
         self._clock.resume()
+        self._plan_losses()
         if not self._has_trained:
             self._held.append(evaluation)
         else:
@@ -129,6 +170,7 @@ class Watch:
     def _report(self, evaluation: Evaluation) -> None:
         if evaluation.is_empty:
             return
+        self._inspection.evaluated(in_training_mode=evaluation.in_training_mode)
         counts = evaluation.counts
         self._put(
             StepRecord(
@@ -150,12 +192,34 @@ class Watch:
             self._clock.resume()
         self.phase = self._phase_before_save
 
-    def epoch_begins(self, _loader: Any, iterator: Any) -> None:
+    def hold_begins(self) -> None:
+        """The loop is held before a training forward pass; what passes until :meth:`hold_ends` is no training."""
+        self._end_evaluation()
+        self._clock.forward()
+        self._clock.pause()
+
+    def hold_ends(self) -> None:
+        self._clock.resume()
+        self.phase = Phase.TRAINING
+
+    @property
+    def is_in_step(self) -> bool:
+        """Whether an optimizer step is under way: a closure runs forward and backward inside it."""
+        return self._training.is_in_step
+
+    def compiled(self) -> None:
+        """The model has been compiled since the probe was put on."""
+        self.hidden(ACTIVATIONS_ARE_COMPILED)
+
+    def epoch_begins(self, iterator: Any, wait_s: float) -> None:
         self._epochs.loader_begins(iterator)
+        if self._epochs.are_waited_for:
+            self._clock.waited(wait_s, for_training=False)
 
     def batch_loaded(self, iterator: Any, wait_s: float) -> None:
-        if self._epochs.batch(iterator):
-            self._clock.waited(wait_s)
+        self._epochs.batch(iterator)
+        if self._epochs.are_waited_for:
+            self._clock.waited(wait_s, for_training=self._epochs.is_training)
 
     # ------------------------------------------------------------------------------------------------------ losses
 
@@ -165,6 +229,8 @@ class Watch:
         call = capture.read_loss(name, args, kwargs, output, count=self._counts_due())
         if self._evaluation is None:
             capture.remember(call, output)
+            if self._inspection.is_due:
+                self.guard.attempt("inspection", self._inspection.loss, name, args, kwargs)
             if "objective" not in self._facts:
                 self.fact("objective", capture.OBJECTIVES.get(name, "other"))
                 self.fact("criterion", name)
@@ -187,7 +253,7 @@ class Watch:
 
     def _counts_due(self) -> bool:
         # With several optimizers targets say "real" or "generated", which is no class.
-        return (self._evaluation is not None or self._heavy_next) and len(self._subject.optimizers) == 1
+        return (self._evaluation is not None or self.steps.heavy) and self._is_alone
 
     def _is_of_interest(self, output: Any) -> bool:
         """A term of the training loss, or one of an evaluation; not a metric computed on the side."""
@@ -211,7 +277,7 @@ class Watch:
 
     def scaled(self, scaler: Any, plain: Any, scaled: Any) -> None:
         """AMP has scaled losses: remember what they were, without holding their graph."""
-        self._scaler = scaler
+        self.steps.scaler = scaler
         pairs = zip(plain, scaled, strict=False) if isinstance(plain, (list, tuple)) else [(plain, scaled)]
         for before, after in pairs:
             if isinstance(after, Tensor) and after.numel() == 1:
@@ -222,122 +288,78 @@ class Watch:
             return
         for root in roots if isinstance(roots, (list, tuple)) else (roots,):
             if isinstance(root, Tensor) and root.numel() == 1:
-                known = next((loss for scaled, loss in self._scaled if scaled() is root), None)
-                value, call, is_divided = known or (number(root), *capture.recall(root.grad_fn))
-                self._training.backward(value, call, is_scaled=is_divided)
+                known = self._unscaled(root) if self._scaled else None
+                if self.skips_losses:
+                    self._training.root(number(root) if known is None else known[0])
+                else:
+                    value, call, is_divided = known or (number(root), *capture.recall(root.grad_fn))
+                    self._training.backward(value, call, is_scaled=is_divided)
+        if self._inspection.is_due:
+            self.guard.attempt("inspection", self._inspection.backward)
+        if self.steps.times_stages:
+            self.steps.stages.begins(BACKWARD)
+
+    def backward_ends(self) -> None:
+        self.steps.stages.ends(BACKWARD)
+
+    def _unscaled(self, root: Tensor) -> tuple[Number, LossCall | None, bool] | None:
+        return next((loss for scaled, loss in self._scaled if scaled() is root), None)
 
     # ------------------------------------------------------------------------------------------------------- steps
 
     def clip_begins(self, by_norm: bool) -> None:
-        for collector in self._collectors:
-            self.guard.attempt(collector.name, self._before_clip, collector, by_norm)
-
-    def _before_clip(self, collector: Any, by_norm: bool) -> None:
-        collector.before_clip(detailed=self._detailed_next, heavy=self._heavy_next, by_norm=by_norm)
+        self._is_ordinary = False
+        self.steps.clip_begins(by_norm=by_norm)
 
     def clip_ends(self, norm: Any, max_norm: Any) -> None:
-        on_device = isinstance(max_norm, Tensor) and max_norm.device.type != "cpu"
+        on_device = isinstance(max_norm, Tensor) and not max_norm.is_cpu
         limit = None if on_device else float(max_norm)
-        self._clips.append(Clip(norm.detach() if isinstance(norm, Tensor) else None, limit))
-
-    def completed(self, optimizer: Any) -> int:
-        """How many steps an optimizer has completed."""
-        return self._completed.get(id(optimizer), 0)
+        self.steps.clips.append(Clip(norm.detach() if isinstance(norm, Tensor) else None, limit))
 
     def scaler_stepped(self, scaler: Any, optimizer: Any, before: int) -> None:
         """GradScaler.step is over; the optimizer has not stepped if gradients were infinite."""
-        self._scaler = scaler
-        if optimizer is self._subject.main and self.completed(optimizer) == before:
-            self._skipped += 1
+        self.steps.scaler = scaler
+        if optimizer is self._main and self.completed == before:
+            self.steps.skipped += 1
             self._training.clear()
-            self._clips.clear()
+            self.steps.clips.clear()
 
-    def step_begins(self, optimizer: Optimizer) -> None:
+    def scheduler_steps(self, scheduler: Any) -> None:
+        self.guard.attempt("inspection", self._inspection.scheduler_steps, scheduler, self.step)
+
+    def step_begins(self, optimizer: Optimizer, _args: Any, _kwargs: Any) -> None:
         self._training.step_begins()
-        if self._detailed_next and optimizer is self._subject.main:
-            for collector in self._collectors:
-                self.guard.attempt(collector.name, collector.before_step)
+        if optimizer is self._main:
+            self.steps.begins()
+        if self.steps.times_stages:
+            self.steps.stages.begins(OPTIMIZER)
 
-    def step_ends(self, optimizer: Optimizer) -> None:
-        self._completed[id(optimizer)] = self.completed(optimizer) + 1
+    def step_ends(self, optimizer: Optimizer, _args: Any, _kwargs: Any) -> None:
+        self.completed += 1
+        if self._is_ordinary:
+            if self.steps.ordinary_ends(*self._training.take_root()):
+                self._plan_losses()
+            return
+        if self.steps.times_stages:
+            self.steps.stages.ends(OPTIMIZER)
         losses = self._training.take()
-        if optimizer is self._subject.main:
+        if optimizer is self._main:
             self._end_step(losses)
         else:
-            self._end_beside(optimizer, losses)
-        self._clips.clear()
-
-    def _end_beside(self, optimizer: Optimizer, losses: StepLosses) -> None:
-        """A further optimizer has stepped: its numbers go with the next step of the main one."""
-        name = next(name for name, other in self._subject.optimizers.items() if other is optimizer)
-        if losses.loss is not None:
-            self._beside[f"train/loss/{name}"] = losses.loss
-        if self._heavy_next and not self._is_sharded and (norm := total_norm(optimizer)) is not None:
-            self._beside[f"grad/norm/{name}"] = norm
+            self.steps.beside_ends(optimizer, losses)
 
     def _end_step(self, losses: StepLosses) -> None:
-        if losses.loss is not None:
-            self._term, self._has_trained = losses.term, True
+        if losses.loss is not None and not self.skips_losses:
+            self._term, self._has_trained, self._root_is_loss = losses.term, True, losses.root_is_loss
         while self._held:
             self._report(self._held.pop(0))
-        self.step += 1
         self.phase = Phase.TRAINING
-        times = self._clock.completed(losses.samples)
-        moment = Moment(
-            self.step,
-            heavy=self._heavy_next,
-            detailed=self._detailed_next,
-            clips=tuple(self._clips),
-            scaler=self._scaler,
-            skipped=self._skipped,
-            scalars={**self._losses(losses), **times, **self._beside},
-        )
-        self._beside.clear()
-        for collector in self._collectors:
-            if moment.detailed or not collector.is_detail:
-                self.guard.attempt(collector.name, collector.collect, moment)
-        counts = self._take_counts(losses, moment)
-        self._put(StepRecord(self.step, time(), moment.scalars, moment.readings, counts))
-        if losses.samples:
-            self._say_batch_size(losses.samples)
-        self._spend(times.get("time/step_s"))
-        self._plan_next()
+        self.steps.ends(losses)
+        if not self._has_seen_forward and self.completed == _ENOUGH_STEPS:
+            self.hidden(NO_FORWARD_IS_SEEN)
+        self._plan_losses()
 
-    def _losses(self, losses: StepLosses) -> dict[str, Number]:
-        """``train/loss``, and each term beside it that is not the whole of it: the twin of a ``val/NAME``."""
-        found: dict[str, Number] = {} if losses.loss is None else {"train/loss": losses.loss}
-        for term, value in losses.parts.items():
-            if term != losses.term:
-                found.setdefault(f"train/{term.name}", value)
-        return found
-
-    def _take_counts(self, losses: StepLosses, moment: Moment) -> dict[str, Tensor]:
-        counts = losses.counts
-        if counts is not None:
-            moment.readings.append(accuracy("train/accuracy", counts))
-            so_far = self._counts
-            self._counts = counts if so_far is None or so_far.shape != counts.shape else so_far + counts
-        if not moment.detailed or self._counts is None:
-            return {}
-        taken, self._counts = self._counts, None
-        return {"train": taken}
-
-    def _say_batch_size(self, samples: int) -> None:
-        """Once two steps in a row have the same; the ragged end of an epoch is not it."""
-        if samples == self._last_samples:
-            self.fact("batch_size", samples)
-        self._last_samples = samples
-
-    def _spend(self, step_s: float | None) -> None:
-        spent_s = self.guard.cost_s + self._sender_cpu_s()
-        if self.budget.spend(spent_s - self._spent_s, step_s):
-            self.fact("every_heavy", self.budget.every)
-        self._spent_s = spent_s
-
-    def _plan_next(self) -> None:
-        self._heavy_next = self.budget.is_heavy(self.step + 1)
-        was_detailed, self._detailed_next = self._detailed_next, self.budget.is_detailed(self.step + 1, self._every)
-        if self._detailed_next or was_detailed:
-            for collector in self._collectors:
-                action = collector.prepare if self._detailed_next else collector.rest
-                self.guard.attempt(collector.name, action)
+    def _plan_losses(self) -> None:
+        """Where the root of the backward pass is the loss itself, a step that is not heavy needs no more than it."""
+        self.skips_losses = self._root_is_loss and not (self.steps.heavy or self.steps.detailed)
+        self._is_ordinary = self.skips_losses and self.steps.may_be_ordinary

@@ -125,13 +125,17 @@ class ClassCounts(_Value, frozen=True, kw_only=True):
 class Mark(_Value, frozen=True, kw_only=True):
     """A point on the time axis that a person or a command left there.
 
-    ``kind`` is ``user``, ``command``, ``resume``, ``epoch`` or ``gap``.
+    ``kind`` is ``user``, ``command``, ``resume``, ``epoch`` or ``gap``. For a command ``command`` is its name, ``by``
+    who asked, and ``applied`` what its Ack said.
     """
 
     step: int
     time_s: float
     text: str
     kind: str = "user"
+    command: str = ""
+    by: str = ""
+    applied: dict[str, Any] = {}
 
 
 class Fact(_Value, frozen=True, kw_only=True):
@@ -143,6 +147,17 @@ class Fact(_Value, frozen=True, kw_only=True):
     step: int
     name: str
     value: str | float | int | bool | None
+
+
+class Action(_Value, frozen=True):
+    """What a command is to do: its name and its arguments, as in ``docs/reference/interventions.md``.
+
+    In an alert it is what would help. There the ``factor`` of ``lr`` is of the learning rate that was in use when the
+    alert was raised.
+    """
+
+    name: str
+    args: dict[str, Any] = {}
 
 
 # -------------------------------------------------------------------------------------------------- the messages
@@ -173,6 +188,7 @@ class Hello(_Message, frozen=True, kw_only=True):
     every: int = 10
     first_step: int = 0
     control: list[str] = []
+    resumes: str = ""
 
 
 class Batch(_Message, frozen=True, kw_only=True):
@@ -248,6 +264,7 @@ class Alert(_Message, frozen=True, kw_only=True):
 
     ``first_step`` is where the trouble began, ``raised_step`` where it was said. ``evidence`` may hold NaN and
     infinities. ``symptoms`` are the rules folded under this one; ``where`` the layers or classes at fault.
+    ``action`` says what to do; ``offers`` is as much of it as a command can do, the first thing to try first.
     """
 
     id: int
@@ -268,6 +285,7 @@ class Alert(_Message, frozen=True, kw_only=True):
     confidence: float = 1.0
     acknowledged: bool = False
     muted: bool = False
+    offers: list[Action] = []
 
     @property
     def is_open(self) -> bool:
@@ -277,7 +295,8 @@ class Alert(_Message, frozen=True, kw_only=True):
 class Command(_Message, frozen=True, kw_only=True):
     """Monitor to training process, through the recorder: do this between two steps.
 
-    ``name`` is one of ``Hello.control``; ``args`` are its named arguments; ``by`` says who asked.
+    ``name`` is one of ``Hello.control``; ``args`` are its named arguments; ``by`` says who asked. All of them are in
+    ``docs/reference/interventions.md``.
     """
 
     id: str
@@ -289,7 +308,10 @@ class Command(_Message, frozen=True, kw_only=True):
 
 
 class Ack(_Message, frozen=True, kw_only=True):
-    """What became of a command: done, or refused with a reason, and from which step on."""
+    """What became of a command: done, or refused with a reason.
+
+    ``step`` is the last step that was complete then; ``applied`` is in ``docs/reference/interventions.md``.
+    """
 
     id: str
     ok: bool

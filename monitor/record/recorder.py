@@ -360,6 +360,8 @@ class Recorder:
     def _say(self, goodbye: wire.Goodbye, *, is_over: bool) -> None:
         if is_over and self._over_s is None:
             self._over_s = time.monotonic()
+            for waiting, client in self._commands.items():
+                self._send_to(client, wire.encode(wire.Ack(id=waiting, ok=False, text="the run is over")))
         if self._said is not None and msgspec.structs.replace(goodbye, time_s=self._said.time_s) == self._said:
             return
         if self._said is None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from probe.capture.clock import Clock
 from probe.capture.epochs import Epochs
 from probe.capture.evaluation import Evaluation
+from probe.capture.inspection import Inspection
 from probe.capture.losses import (
     OBJECTIVES,
     LossCall,
@@ -16,18 +17,19 @@ from probe.capture.losses import (
     recall,
     remember,
 )
-from probe.capture.training import StepLosses, Training, batch_size
+from probe.capture.training import StepLosses, Training, batch_of
 
 __all__ = [
     "OBJECTIVES",
     "Clock",
     "Epochs",
     "Evaluation",
+    "Inspection",
     "LossCall",
     "StepLosses",
     "Term",
     "Training",
-    "batch_size",
+    "batch_of",
     "is_training_loss",
     "read_criterion",
     "read_loss",

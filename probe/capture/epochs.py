@@ -17,6 +17,8 @@ class Epochs:
     def __init__(self) -> None:
         self._passes: weakref.WeakKeyDictionary[Any, int] = weakref.WeakKeyDictionary()
         self._pass = 0
+        self.has_news = False  # batches have come since a training forward pass last began
+        self.is_training = False  # the last batch is of the pass that training batches come from
         self._latest: int | None = None
         self._current: int | None = None
         self._epoch = 0
@@ -27,14 +29,23 @@ class Epochs:
         self._pass += 1
         self._passes[iterator] = self._pass
 
-    def batch(self, iterator: Any) -> bool:
-        """A batch came out of a loader; whether the training thread waited for it, not some prefetcher."""
-        self._latest = self._passes.get(iterator)
+    @property
+    def are_waited_for(self) -> bool:
+        """Whether the training thread is at a loader, not some prefetcher."""
         return threading.get_ident() == self._thread
+
+    def batch(self, iterator: Any) -> None:
+        """A batch came out of a loader."""
+        if iterator not in self._passes:  # the probe was attached in the middle of this pass
+            self.loader_begins(iterator)
+        self._latest = self._passes[iterator]
+        self.is_training = self._latest == self._current
+        self.has_news = True
 
     def training_begins(self) -> int | None:
         """A training forward pass begins: the number of the epoch if it is the first of one."""
         latest, self._latest = self._latest, None
+        self.has_news = False
         if latest is None or latest == self._current:
             return None
         self._current = latest

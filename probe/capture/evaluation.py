@@ -15,8 +15,9 @@ class Evaluation:
     written to outside it.
     """
 
-    def __init__(self, step: int) -> None:
+    def __init__(self, step: int, *, in_training_mode: bool = False) -> None:
         self.step = step
+        self.in_training_mode = in_training_mode  # of the model, at the first of the passes
         self._sums: dict[Term, tuple[Number, int]] = {}
         self.counts: Tensor | None = None
 

@@ -32,6 +32,8 @@ class StepLosses:
     parts: dict[Term, Number] = field(default_factory=dict)  # every term, mean over the micro-batches
     counts: Tensor | None = None
     samples: int = 0
+    tokens: int = 0
+    root_is_loss: bool = False  # each backward pass began at what a loss function had returned, unscaled
 
 
 class Training:
@@ -47,6 +49,7 @@ class Training:
         self._pending.clear()
         self._is_fresh = False  # a forward pass that no backward pass has followed yet
         self._batch_samples = self._samples = 0
+        self._batch_tokens = self._tokens = 0
         self._micro_batches = self._roots = self._known_roots = 0
         self._root_sum: Number = 0.0
         self._known_sum: Number = 0.0
@@ -55,23 +58,23 @@ class Training:
         self._is_scaled = False
         self._parts: dict[Term, Number] = {}
         self._counts: Tensor | None = None
-        self._in_step = self._is_repeat = False
+        self.is_in_step = self._is_repeat = False
         self._passes_in_step = 0
 
-    def forward(self, samples: int, *, in_training_mode: bool) -> None:
+    def forward(self, samples: int, tokens: int = 0, *, in_training_mode: bool) -> None:
         """A forward pass with gradients begins."""
         if in_training_mode != self._in_training_mode:
             self._pending.clear()  # an evaluation that left gradients on; no backward pass came
             self._in_training_mode = in_training_mode
         self._is_fresh = True
-        self._batch_samples = samples
+        self._batch_samples, self._batch_tokens = samples, tokens
 
     def loss(self, call: LossCall) -> None:
         self._pending.append(call)
 
     def step_begins(self) -> None:
         """The optimizer is about to step; a closure may run forward and backward inside it, LBFGS several times."""
-        self._in_step = True
+        self.is_in_step = True
 
     def backward(self, value: Number, call: LossCall | None, *, is_scaled: bool) -> None:
         """A backward pass from a root of this value, without AMP's scale; ``call`` is the loss term that it is."""
@@ -91,14 +94,23 @@ class Training:
         self._term = term
         self._credit()
 
+    def root(self, value: Number) -> None:
+        """A backward pass from the loss itself, of which no more is asked."""
+        if self._is_fresh:
+            self._begin_micro_batch()
+        if not self._is_repeat:
+            self._roots += 1
+            self._root_sum = self._root_sum + value
+
     def _begin_micro_batch(self) -> None:
         self._is_fresh = False
-        self._passes_in_step += self._in_step
+        self._passes_in_step += self.is_in_step
         # LBFGS evaluates its closure again and again; its first pass is the loss that the step started from.
         self._is_repeat = self._passes_in_step > 1
         if not self._is_repeat:
             self._micro_batches += 1
             self._samples += self._batch_samples
+            self._tokens += self._batch_tokens
 
     def _credit(self) -> None:
         for call in self._pending:
@@ -118,9 +130,20 @@ class Training:
             parts={term: value / micro_batches for term, value in self._parts.items()},
             counts=self._counts,
             samples=self._samples,
+            tokens=self._tokens,
+            root_is_loss=is_one_term and not self._is_scaled and self._known_roots == self._roots,
         )
         self.clear()
         return losses
+
+    def take_root(self) -> tuple[Number | None, int, int]:
+        """The same where only roots were told: their mean over the micro-batches, samples, tokens."""
+        loss = self._root_sum / max(1, self._micro_batches) if self._roots else None
+        samples, tokens = self._samples, self._tokens
+        self._is_fresh = self.is_in_step = self._is_repeat = False
+        self._samples = self._tokens = self._micro_batches = self._roots = self._passes_in_step = 0
+        self._root_sum = 0.0
+        return loss, samples, tokens
 
     def _loss(self, micro_batches: int) -> Number | None:
         if not self._roots:
@@ -130,15 +153,17 @@ class Training:
         return self._root_sum if self._is_scaled else self._root_sum / micro_batches
 
 
-def batch_size(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> int:
-    """The first dimension of the first tensor that a forward pass was given; 0 if there is none."""
+def batch_of(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Tensor | None:
+    """The first tensor with dimensions that a forward pass was given, in whatever it is packed."""
     if args and type(args[0]) is Tensor and args[0].dim():  # nearly always
-        return args[0].shape[0]
-    for value in (*args, *kwargs.values()):
-        if isinstance(value, Tensor) and value.dim():
-            return int(value.shape[0])
-        if isinstance(value, (Mapping, tuple, list)):
-            inner = value.values() if isinstance(value, Mapping) else value
-            if found := batch_size(tuple(inner), {}):
-                return found
-    return 0
+        return args[0]
+    return _first_tensor((*args, *kwargs.values()))
+
+
+def _first_tensor(values: Any) -> Tensor | None:
+    if isinstance(values, Tensor):
+        return values if values.dim() else None
+    if isinstance(values, (Mapping, tuple, list)):
+        inner = values.values() if isinstance(values, Mapping) else values
+        return next((found for value in inner if (found := _first_tensor(value)) is not None), None)
+    return None

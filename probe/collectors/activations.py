@@ -27,6 +27,9 @@ from probe.collectors.units import RECTIFIERS, SATURATING, Units
 from probe.handles import Hook
 from probe.host import Found, Reading
 
+#: What is said of a compiled model.
+ACTIVATIONS_ARE_COMPILED = "Activations are not available: the model is compiled."
+
 _Found = dict[str, list[float | None]]
 
 
@@ -51,7 +54,9 @@ class Activations(Collector):
             return
         for module in self.subject.model.modules():
             if (body := self._body(module)) is not None:
-                self._handles.append(module.register_forward_hook(Hook(body)))
+                self._handles.append(
+                    module.register_forward_hook(Hook(partial(self.subject.guard.timed, self.name, body)))
+                )
 
     def rest(self) -> None:
         while self._handles:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, NamedTuple
 
+import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from probe.guard import Guard
 from probe.host import Number, Reading
 
 
@@ -22,11 +24,12 @@ class LayerRef(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """Whom the collectors watch: fixed when the probe attaches."""
+    """Whom the collectors watch, and the guard that all of it runs under: fixed when the probe attaches."""
 
     model: nn.Module
     layers: tuple[LayerRef, ...]
     optimizers: dict[str, Optimizer]
+    guard: Guard = field(default_factory=Guard)
 
     @property
     def is_sharded(self) -> bool:
@@ -35,6 +38,12 @@ class Subject:
         Each rank decides by itself which steps are heavy, so such a read could wait for ranks that never come.
         """
         return any(hasattr(p, "device_mesh") for layer in self.layers for p in layer.parameters)
+
+    @property
+    def cuda_devices(self) -> tuple[torch.device, ...]:
+        """Where the parameters are, as far as that is CUDA; several where a model is spread over devices."""
+        devices = {p.device for layer in self.layers for p in layer.parameters if p.device.type == "cuda"}
+        return tuple(sorted(devices, key=str))
 
     @property
     def main(self) -> Optimizer:
@@ -62,6 +71,7 @@ class Moment:
     detailed: bool
     clips: tuple[Clip, ...] = ()
     scaler: object | None = None
+    effective_lr: Mapping[str, Number] = field(default_factory=dict)  # of groups that an intervention holds
     skipped: int = 0
     scalars: dict[str, Number] = field(default_factory=dict)
     readings: list[Reading] = field(default_factory=list)

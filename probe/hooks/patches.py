@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from types import FunctionType, ModuleType
@@ -25,6 +26,20 @@ def rebind(replacements: Mapping[Any, AnyFunction], namespaces: Iterable[dict[st
 def module_namespaces() -> list[dict[str, Any]]:
     """The namespaces of all modules that are loaded. Lazy modules are left asleep."""
     return [module.__dict__ for module in list(sys.modules.values()) if type(module) is ModuleType]
+
+
+def in_place_of(original: AnyFunction) -> Callable[[AnyFunction], AnyFunction]:
+    """Dress a replacement as what it replaces.
+
+    ``torch.jit.script`` compiles the source of a function that it finds by unwrapping, and looks its names up in
+    the globals of the wrapper. So the replacement gets those of the original, and must use none of its own.
+    """
+
+    def dress(replacement: AnyFunction) -> AnyFunction:
+        code, closure = replacement.__code__, replacement.__closure__
+        return functools.wraps(original)(FunctionType(code, original.__globals__, closure=closure))
+
+    return dress
 
 
 class Patches:

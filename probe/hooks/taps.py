@@ -8,17 +8,20 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Iterable
+import sys
+from collections.abc import Callable, Iterable
 from time import perf_counter
 from typing import Any, Protocol
 
 import torch
 from torch import nn
+from torch.jit._recursive import create_script_module
+from torch.optim.lr_scheduler import CosineAnnealingWarmRestarts, LRScheduler, SequentialLR
 from torch.utils.data.dataloader import DataLoader, _BaseDataLoaderIter
 
 from probe.guard import Guard
-from probe.handles import uncompiled
-from probe.hooks.patches import AnyFunction, Patches
+from probe.handles import hidden_from, is_traced, uncompiled
+from probe.hooks.patches import AnyFunction, Patches, in_place_of
 
 try:
     from torch.amp.grad_scaler import GradScaler
@@ -50,21 +53,32 @@ LOSSES = (
 )
 
 
+#: Told that a module is compiled, and what stands for it from now on.
+Follow = Callable[[nn.Module, nn.Module], None]
+
+
 class Listener(Protocol):
-    """Who is told. Each method is called under ``guard``."""
+    """Who is told. Each method is called under ``guard``; the end of a backward pass only if ``times_stages``."""
 
     guard: Guard
+    skips_losses: bool  # for now the root of the backward pass tells enough
+
+    @property
+    def times_stages(self) -> bool: ...
+    @property
+    def completed(self) -> int: ...
 
     def loss_called(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None: ...
     def criterion_called(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None: ...
     def criterion_begins(self) -> None: ...
     def backward_begins(self, roots: Any) -> None: ...
+    def backward_ends(self) -> None: ...
     def scaled(self, scaler: Any, plain: Any, scaled: Any) -> None: ...
     def scaler_stepped(self, scaler: Any, optimizer: Any, before: int) -> None: ...
-    def completed(self, optimizer: Any) -> int: ...
+    def scheduler_steps(self, scheduler: Any) -> None: ...
     def clip_begins(self, by_norm: bool) -> None: ...
     def clip_ends(self, norm: Any, max_norm: Any) -> None: ...
-    def epoch_begins(self, loader: Any, iterator: Any) -> None: ...
+    def epoch_begins(self, iterator: Any, wait_s: float) -> None: ...
     def batch_loaded(self, iterator: Any, wait_s: float) -> None: ...
     def save_begins(self) -> None: ...
     def save_ends(self) -> None: ...
@@ -75,33 +89,51 @@ class Taps:
 
     def __init__(self) -> None:
         self._listeners: list[Listener] = []
+        self._followers: dict[Listener, Follow] = {}
         self._current: Listener | None = None
         self._patches: Patches | None = None
 
-    def open(self, listener: Listener, namespaces: Iterable[dict[str, Any]]) -> None:
-        """Let ``listener`` hear. ``namespaces`` are the attributes of its model, which may hold a loss function."""
-        if self._patches is None:
-            self._patches = self._all()
-            self._patches.apply()
-        self._patches.rebind(namespaces)
+    def open(self, listener: Listener, namespaces: Iterable[dict[str, Any]], follow: Follow) -> None:
+        """Let ``listener`` hear. ``namespaces`` are the attributes of its model, which may hold a loss function.
+
+        ``follow`` is told of each module that is compiled: inside what torch.compile makes of it no hook is called.
+        """
+        patches = self.put_on()
+        patches.rebind(namespaces)
         self._listeners.append(listener)
+        self._followers[listener] = follow
         self._current = listener
 
     def close(self, listener: Listener, namespaces: Iterable[dict[str, Any]]) -> None:
         if listener not in self._listeners:
             return
         self._listeners.remove(listener)
+        self._followers.pop(listener, None)
         if self._current is listener:
             self._current = self._listeners[-1] if self._listeners else None
         if self._patches is not None:
             self._patches.restore(namespaces)
-            if not self._listeners:
-                self._patches.undo()
-                self._patches = None
+            self.put_back()
+
+    def put_on(self) -> Patches:
+        """Replace the functions, if that is not done yet. Before anybody listens, for a first step that is to come:
+
+        in ``cross_entropy(model(x), y)`` the loop has the function in its hand before it calls the model.
+        """
+        if self._patches is None:
+            self._patches = self._all()
+            self._patches.apply()
+        return self._patches
+
+    def put_back(self) -> None:
+        """Put the functions back, if nobody listens."""
+        if self._patches is not None and not self._listeners:
+            self._patches.undo()
+            self._patches = None
 
     def focus(self, listener: Listener) -> None:
         """From here on the taps speak to ``listener``."""
-        if listener in self._listeners:
+        if self._current is not listener and listener in self._listeners:
             self._current = listener
 
     def hears(self, function: AnyFunction) -> bool:
@@ -109,12 +141,12 @@ class Taps:
         return self._patches is not None and self._patches.covers(function)
 
     def _heard(self) -> Listener | None:
-        """Whom to tell; nobody while torch compiles, and nobody in a forked child."""
-        return None if self._current is None or torch.compiler.is_compiling() else self._current
+        """Whom to tell; nobody while torch compiles or traces, and nobody in a forked child."""
+        return None if self._current is None or is_traced() else self._current
 
     def forget(self) -> None:
         """Speak to nobody: this is a forked child, and the training is in its parent."""
-        self._listeners, self._current = [], None
+        self._listeners, self._followers, self._current = [], {}, None
 
     def _all(self) -> Patches:
         patches = Patches()
@@ -125,8 +157,13 @@ class Taps:
         patches.function(nn.utils.clip_grad_norm_, self._clip(nn.utils.clip_grad_norm_, by_norm=True))
         patches.function(nn.utils.clip_grad_value_, self._clip(nn.utils.clip_grad_value_, by_norm=False))
         patches.function(torch.save, self._save(torch.save))
+        patches.function(create_script_module, self._script(create_script_module))
         patches.method(GradScaler, "scale", self._scale)
         patches.method(GradScaler, "step", self._scaler_step)
+        for scheduler in (LRScheduler, CosineAnnealingWarmRestarts, SequentialLR):  # each has a step of its own
+            patches.method(scheduler, "step", self._scheduler_step)
+        if (eval_frame := sys.modules.get("torch._dynamo.eval_frame")) is not None:
+            patches.method(eval_frame.OptimizedModule, "__init__", self._compile)
         patches.method(DataLoader, "__iter__", self._loader_iter)
         patches.method(_BaseDataLoaderIter, "__next__", self._loader_next)
         return patches
@@ -152,10 +189,10 @@ class Taps:
     # ------------------------------------------------------------------------------------------- the replacements
 
     def _loss(self, name: str, original: AnyFunction) -> AnyFunction:
-        @functools.wraps(original)
+        @in_place_of(original)
         def loss(*args: Any, **kwargs: Any) -> Any:
             output = original(*args, **kwargs)
-            if (listener := self._heard()) is not None:
+            if (listener := self._heard()) is not None and not listener.skips_losses:
                 listener.guard.timed("loss", listener.loss_called, name, args, kwargs, output)
             return output
 
@@ -164,9 +201,13 @@ class Taps:
     def _backward(self, original: AnyFunction) -> AnyFunction:
         @functools.wraps(original)
         def backward(tensors: Any, *args: Any, **kwargs: Any) -> Any:
-            if (listener := self._heard()) is not None:
-                listener.guard.timed("backward", listener.backward_begins, tensors)
-            return original(tensors, *args, **kwargs)
+            if (listener := self._heard()) is None:
+                return original(tensors, *args, **kwargs)
+            listener.guard.timed("backward", listener.backward_begins, tensors)
+            result = original(tensors, *args, **kwargs)
+            if listener.times_stages:
+                listener.guard.timed("backward", listener.backward_ends)
+            return result
 
         return backward
 
@@ -195,6 +236,14 @@ class Taps:
 
         return save
 
+    def _script(self, original: AnyFunction) -> AnyFunction:
+        @functools.wraps(original)
+        def create_script_module(module: Any, *args: Any, **kwargs: Any) -> Any:
+            with hidden_from(module):
+                return original(module, *args, **kwargs)
+
+        return create_script_module
+
     def _scale(self, original: AnyFunction) -> AnyFunction:
         @functools.wraps(original)
         def scale(scaler: Any, outputs: Any) -> Any:
@@ -210,19 +259,38 @@ class Taps:
         def step(scaler: Any, optimizer: Any, *args: Any, **kwargs: Any) -> Any:
             if (listener := self._heard()) is None:
                 return original(scaler, optimizer, *args, **kwargs)
-            before = listener.completed(optimizer)
+            before = listener.completed
             result = original(scaler, optimizer, *args, **kwargs)
             listener.guard.timed("amp", listener.scaler_stepped, scaler, optimizer, before)
             return result
 
         return step
 
+    def _scheduler_step(self, original: AnyFunction) -> AnyFunction:
+        @functools.wraps(original)
+        def step(scheduler: Any, *args: Any, **kwargs: Any) -> Any:
+            if (listener := self._heard()) is not None:
+                listener.guard.timed("scheduler", listener.scheduler_steps, scheduler)
+            return original(scheduler, *args, **kwargs)
+
+        return step
+
+    def _compile(self, original: AnyFunction) -> AnyFunction:
+        @functools.wraps(original)
+        def __init__(optimized: Any, module: Any, *args: Any, **kwargs: Any) -> None:  # noqa: N807
+            original(optimized, module, *args, **kwargs)
+            for listener, follow in list(self._followers.items()):
+                listener.guard.timed("compile", follow, module, optimized)
+
+        return __init__
+
     def _loader_iter(self, original: AnyFunction) -> AnyFunction:
         @functools.wraps(original)
         def __iter__(loader: Any) -> Any:  # noqa: N807  it stands for the method of that name
+            begin = perf_counter()
             iterator = original(loader)
             if (listener := self._heard()) is not None:
-                listener.guard.timed("loader", listener.epoch_begins, loader, iterator)
+                listener.guard.timed("loader", listener.epoch_begins, iterator, perf_counter() - begin)
             return iterator
 
         return __iter__

@@ -10,6 +10,7 @@ import time
 import uuid
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -56,6 +57,17 @@ class World:
             text=True,
         )
         self.started.append(process)
+        return process
+
+    def python(self, code: str, **options: Any) -> subprocess.Popen[str]:
+        """Start a program of one line or so, and wait until it prints a line."""
+        process = subprocess.Popen(
+            [sys.executable, "-c", code],
+            **{"env": self.env, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, **options},
+        )
+        self.started.append(process)
+        assert process.stdout is not None
+        process.stdout.readline()
         return process
 
     def live_entries(self) -> list[Path]:

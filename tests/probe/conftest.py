@@ -18,8 +18,11 @@ from probe.batch import BatchBuilder
 class CollectingSender:
     """Keeps the records; ``batch()`` packs them the way the sender's thread does."""
 
-    def __init__(self, hello, heartbeat):
-        self.hello, self.heartbeat = hello, heartbeat
+    def __init__(self, hello, heartbeat, on_command=None):
+        self.hello, self.heartbeat, self.on_command = hello, heartbeat, on_command
+        self.acks = []
+        self.reply = self.acks.append
+        self.is_sending = True
         self.records = []
         self.put = self.records.append
         self.cpu_s = 0.0
@@ -96,8 +99,8 @@ def senders(monkeypatch):
     """Every probe of a test hands its records to a list; each is taken off at the end of the test."""
     senders = Senders()
 
-    def make(hello, heartbeat):
-        senders.made.append(CollectingSender(hello, heartbeat))
+    def make(hello, heartbeat, on_command=None):
+        senders.made.append(CollectingSender(hello, heartbeat, on_command))
         return senders.made[-1]
 
     monkeypatch.setattr(probe_module, "_make_sender", make)

@@ -481,6 +481,20 @@ def test_epochs_are_passes_over_the_training_loader_only(net, batches, senders):
     assert senders.last.series("val/loss")[0][0] == 3
 
 
+def test_a_pass_over_the_loader_that_had_begun_before_attach_is_the_first_epoch(net, batches, senders):
+    data = TensorDataset(torch.cat([x for x, _ in batches]), torch.cat([y for _, y in batches]))
+    loader = DataLoader(data, batch_size=32)
+    optimizer = sgd(net)
+    begun = iter(loader)
+    probe.attach(net, optimizer)
+    train(net, optimizer, begun, F.cross_entropy)
+    train(net, optimizer, loader, F.cross_entropy)
+    assert [(fact.step, fact.value) for fact in senders.last.batch().facts if fact.name == "epoch"] == [
+        (0, 1),
+        (3, 2),
+    ]
+
+
 def test_step_times_leave_evaluation_out_and_count_samples(net, batches, senders, monkeypatch):
     now = [0.0]
     monkeypatch.setattr("probe.capture.clock.perf_counter", lambda: now[0])

@@ -275,8 +275,8 @@ def test_nothing_grows_while_another_model_trains(senders):
     for _ in range(300):
         F.mse_loss(other(torch.randn(3, 2)), torch.zeros(3, 2)).backward()
     gc.collect()
-    assert len(line._watch._training._pending) <= 64
-    assert len(line._watch._scaled) <= 8
+    assert len(line.watch._training._pending) <= 64
+    assert len(line.watch._scaled) <= 8
     assert len(senders.last.values("train/loss")) == 1
 
 
@@ -297,7 +297,7 @@ from probe import probe as module
 
 class Sender:
     cpu_s = 0.0
-    def __init__(self, hello, heartbeat): self.put = lambda record: None
+    def __init__(self, hello, heartbeat, on_command): self.put = lambda record: None
     def start(self): pass
     def close(self, goodbye, timeout_s=2.0): print(goodbye.reason, goodbye.error, sep="|")
 

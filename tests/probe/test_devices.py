@@ -1,0 +1,104 @@
+"""Memory, and what the driver of the GPUs says, against what others say of the same."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from probe.collectors import Moment, Subject, memory
+
+ROOT = Path(__file__).parents[2]
+
+
+def subject():
+    model = nn.Linear(2, 2)
+    return Subject(model, (), {"": torch.optim.SGD(model.parameters(), lr=0.1)})
+
+
+@pytest.mark.parametrize("platform", ["linux", "darwin"])
+def test_resident_memory_is_what_psutil_says_on_every_system(monkeypatch, platform):
+    psutil = pytest.importorskip("psutil")
+    monkeypatch.setattr(memory.sys, "platform", platform)
+    collector = memory.Memory(subject())
+    moment = Moment(1, heavy=True, detailed=True)
+    collector.collect(moment)
+    collector.close()
+    assert moment.scalars["memory/rss_bytes"] == pytest.approx(psutil.Process().memory_info().rss, rel=0.02)
+
+
+def test_outside_linux_without_psutil_there_is_no_figure(monkeypatch):
+    monkeypatch.setattr(memory.sys, "platform", "darwin")
+    monkeypatch.setitem(sys.modules, "psutil", None)  # an import then raises ImportError
+    moment = Moment(1, heavy=True, detailed=True)
+    memory.Memory(subject()).collect(moment)
+    assert moment.scalars == {}
+
+
+def test_memory_on_cuda_is_the_allocators_allocated_and_reserved(monkeypatch):
+    first, second = torch.device("cuda", 0), torch.device("cuda", 1)
+    monkeypatch.setattr(torch.cuda, "memory_allocated", {first: 10, second: 20}.get)
+    monkeypatch.setattr(torch.cuda, "memory_reserved", {first: 100, second: 200}.get)
+    monkeypatch.setattr(Subject, "cuda_devices", (first, second))
+    moment = Moment(1, heavy=True, detailed=True)
+    memory.Memory(subject()).collect(moment)
+    assert moment.scalars["memory/allocated_bytes"] == 30.0
+    assert moment.scalars["memory/reserved_bytes"] == 300.0
+
+
+FAKE_PYNVML = '''
+"""The part of nvidia-ml-py that torch calls, for a machine of three GPUs."""
+from collections import namedtuple
+
+Utilization = namedtuple("Utilization", "gpu memory")
+calls = []
+
+class NVMLError(Exception): ...
+class NVMLError_DriverNotLoaded(NVMLError): ...
+
+def nvmlInit():
+    calls.append("init")
+    if not WORKS:
+        raise NVMLError("Driver/library version mismatch")
+
+def nvmlDeviceGetHandleByIndex(index): return index
+def nvmlDeviceGetUtilizationRates(handle): return Utilization(gpu=[90, 35, 70][handle], memory=1)
+def nvmlDeviceGetTemperature(handle, sensor): return [40, 71, 65][handle]
+'''
+
+ASK_GPUS = """
+import torch
+from torch import nn
+from probe.collectors import Moment, Subject, gpu
+import probe.host
+
+gpu.monotonic = lambda: clock
+model = nn.Linear(2, 2)
+Subject.cuda_devices = (torch.device("cuda", 0), torch.device("cuda", 1))
+collector = gpu.Gpus(Subject(model, (), {}))
+for clock in (1000.0, 1004.9, 1005.0):
+    moment = Moment(1, heavy=True, detailed=True)
+    collector.collect(moment)
+    print([dict(reading.interpret([]).scalars) for reading in moment.readings])
+"""
+
+
+def ask_gpus(folder, *, works):
+    """In a process where ``pynvml`` is the fake one, and CUDA's devices 0 and 1 are the driver's 2 and 1."""
+    (folder / "pynvml.py").write_text(f"WORKS = {works}\n{FAKE_PYNVML}")
+    environment = {"PYTHONPATH": f"{folder}{os.pathsep}{ROOT}", "CUDA_VISIBLE_DEVICES": "2,1", "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-c", ASK_GPUS]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    return [eval(line) for line in done.stdout.splitlines()]
+
+
+def test_of_several_gpus_the_least_busy_and_the_hottest_are_said_at_most_each_five_seconds(tmp_path):
+    row = {"gpu/utilization_frac": 0.35, "gpu/temperature_c": 71.0}
+    assert ask_gpus(tmp_path, works=True) == [[row], [], [row]]
+
+
+def test_a_driver_that_does_not_answer_is_not_asked_again(tmp_path):
+    assert ask_gpus(tmp_path, works=False) == [[{}], [], []]

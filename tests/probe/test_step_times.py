@@ -1,0 +1,113 @@
+"""What a step's time is made of when the loop also loads, evaluates and saves; a clock that is turned by hand."""
+
+import importlib
+
+import pytest
+import torch
+import torch.nn.functional as F  # noqa: N812
+from torch import nn
+from torch.utils.data import DataLoader, Dataset
+
+import probe
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """Seconds that pass only when the test says so."""
+    now = [0.0]
+    for name in ("probe.capture.clock", "probe.hooks.taps"):
+        monkeypatch.setattr(importlib.import_module(name), "perf_counter", lambda: now[0])
+    return now
+
+
+class Slow(Dataset):
+    """Six samples; each takes its time to load."""
+
+    def __init__(self, clock, load_s):
+        self.clock, self.load_s = clock, load_s
+
+    def __len__(self):
+        return 6
+
+    def __getitem__(self, index):
+        self.clock[0] += self.load_s
+        return torch.ones(4), index % 3
+
+
+class SlowStart(DataLoader):
+    """Its passes take half a second to begin, as those with worker processes do."""
+
+    def _get_iterator(self):
+        self.dataset.clock[0] += 0.5
+        return super()._get_iterator()
+
+
+class Loop:
+    """A training step takes 1 s and an evaluation pass 10 s; training batches load in 2 x 0.1 s, others in 2 x 5 s."""
+
+    def __init__(self, clock):
+        self.clock = clock
+        self.model = nn.Linear(4, 3)
+        self.optimizer = torch.optim.SGD(self.model.parameters(), lr=0.1)
+        self.training = DataLoader(Slow(clock, 0.1), batch_size=2)
+        self.validation = DataLoader(Slow(clock, 5.0), batch_size=2)
+        self.run = probe.attach(self.model, self.optimizer)
+
+    def step(self, x, y):
+        self.optimizer.zero_grad()
+        F.cross_entropy(self.model(x), y).backward()
+        self.clock[0] += 1.0
+        self.optimizer.step()
+
+    def evaluate(self):
+        with torch.no_grad():
+            for x, y in self.validation:
+                F.cross_entropy(self.model(x), y)
+                self.clock[0] += 10.0
+
+
+def test_an_evaluation_and_the_loading_of_its_batches_are_no_time_of_the_step_after_it(clock, senders):
+    loop = Loop(clock)
+    for _ in range(2):
+        for x, y in loop.training:
+            loop.step(x, y)
+        loop.evaluate()
+    assert senders.last.values("time/step_s") == pytest.approx([1.2] * 5)
+    assert senders.last.values("time/data_s") == pytest.approx([0.2] * 5)
+
+
+def test_an_evaluation_in_the_middle_of_an_epoch_takes_no_training_batch_with_it(clock, senders):
+    loop = Loop(clock)
+    for i, (x, y) in enumerate(loop.training):
+        if i == 1:
+            loop.evaluate()
+        loop.step(x, y)
+        if i == 1:
+            loop.evaluate()
+    assert senders.last.values("time/step_s") == pytest.approx([1.2, 1.2])
+    assert senders.last.values("time/data_s") == pytest.approx([0.2] * 2)
+
+
+def test_a_pass_that_is_slow_to_begin_is_waited_for(clock, senders):
+    loop = Loop(clock)
+    loop.training = SlowStart(Slow(clock, 0.1), batch_size=2)
+    for _ in range(2):
+        for x, y in loop.training:
+            loop.step(x, y)
+    assert senders.last.values("time/step_s") == pytest.approx([1.2, 1.2, 1.7, 1.2, 1.2])
+    assert senders.last.values("time/data_s") == pytest.approx([0.2, 0.2, 0.7, 0.2, 0.2])
+
+
+def test_a_save_between_a_batch_and_its_step_takes_no_loading_with_it(clock, senders):
+    class Disk:
+        def write(self, _data):
+            clock[0] += 100.0
+
+        def flush(self): ...
+
+    loop = Loop(clock)
+    for x, y in loop.training:
+        torch.save({}, Disk())
+        loop.step(x, y)
+    assert senders.last.values("time/step_s") == pytest.approx([1.2, 1.2])
+    assert senders.last.values("time/data_s") == pytest.approx([0.2] * 2)
