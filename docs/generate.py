@@ -132,7 +132,16 @@ def wire_page() -> str:
     """Every message with its fields, types and defaults."""
     from probe import wire
 
-    values = [wire.Column, wire.Layer, wire.Group, wire.LayerStats, wire.ClassCounts, wire.Mark, wire.Fact, wire.Action]
+    values = [
+        wire.Column,
+        wire.Layer,
+        wire.Group,
+        wire.LayerStats,
+        wire.ClassCounts,
+        wire.Mark,
+        wire.Fact,
+        wire.Action,
+    ]
     lines = [MADE, WIRE_HEAD.format(version=wire.SCHEMA_VERSION), "## Messages\n"]
     lines += [struct_section(cls, f"`{name}`") for name, cls in wire.MESSAGES.items()]
     lines += ["\n## Parts of messages\n"]

@@ -115,6 +115,29 @@ def merge(batches: Sequence[Batch]) -> Batch:
     )
 
 
+def until(batch: Batch, step: int) -> Batch:
+    """What of a batch belongs to the steps up to ``step``."""
+    steps = steps_of(batch)
+    kept = int(np.searchsorted(steps, step, side="right"))
+    scalars = batch.scalars
+    if kept < batch.rows:
+        cut = {key: (at[at < kept], values[at < kept]) for key in scalars for at, values in [column_of(batch, key)]}
+        scalars = {key: _pack(values, at.astype(np.int64), kept) for key, (at, values) in cut.items() if len(at)}
+    return Batch(
+        seq=batch.seq,
+        first_seq=batch.first_seq,
+        start=batch.start,
+        rows=kept,
+        steps=batch.steps[: 8 * kept],
+        times_s=batch.times_s[: 8 * kept],
+        scalars=scalars,
+        layers=[stats for stats in batch.layers if stats.step <= step],
+        classes=[counts for counts in batch.classes if counts.step <= step],
+        marks=[mark for mark in batch.marks if mark.step <= step],
+        facts=[fact for fact in batch.facts if fact.step <= step],
+    )
+
+
 def _expand(column: Column, values: Floats, rows: int) -> tuple[Rows, Floats]:
     if column.at:
         return np.frombuffer(column.at, "<u4"), values

@@ -6,7 +6,7 @@ Runs in the sender's thread. Standard library and msgspec only.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from probe import wire
 
@@ -30,8 +30,7 @@ class BatchBuilder:
     def __init__(self) -> None:
         self._steps: list[int] = []
         self._times_s: list[float] = []
-        self._values: dict[str, list[float]] = {}
-        self._rows: dict[str, list[int]] = {}
+        self._rows: dict[tuple[str, ...], _Rows] = {}  # by area and names: most rows have those of an earlier one
         self._layers: list[wire.LayerStats] = []
         self._classes: list[wire.ClassCounts] = []
         self._marks: list[wire.Mark] = []
@@ -45,18 +44,19 @@ class BatchBuilder:
     def is_empty(self) -> bool:
         return not (self._steps or self._layers or self._classes or self._marks or self._facts)
 
-    def row(self, step: int, time_s: float, scalars: Mapping[str, float]) -> None:
-        """One more row. ``step`` never falls; several rows may share a step (a validation comes after it)."""
-        index = len(self._steps)
+    def row(self, step: int, time_s: float, scalars: Mapping[str, float], area: str = "") -> None:
+        """One more row, its names under ``AREA/`` if that is given.
+
+        ``step`` never falls; several rows may share a step (a validation comes after it).
+        """
+        names = (area, *scalars)
+        alike = self._rows.get(names)
+        if alike is None:
+            alike = self._rows[names] = _Rows([], [])
+        alike.at.append(len(self._steps))
+        alike.values.append(tuple(scalars.values()))
         self._steps.append(step)
         self._times_s.append(time_s)
-        for key, value in scalars.items():
-            values = self._values.get(key)
-            if values is None:
-                values = self._values[key] = []
-                self._rows[key] = []
-            values.append(value)
-            self._rows[key].append(index)
 
     def layers(self, step: int, stats: Mapping[str, Sequence[float | None]]) -> None:
         """Per-layer statistics in the order of ``Hello.layers``; ``None`` for a layer that has no such value."""
@@ -93,15 +93,43 @@ class BatchBuilder:
             rows=rows,
             steps=b"" if consecutive else wire.pack_steps(self._steps),
             times_s=wire.pack_floats(self._times_s),
-            scalars={key: _scalar_column(values, self._rows[key], rows) for key, values in self._values.items()},
+            scalars={key: _scalar_column(*_in_order(parts), rows) for key, parts in self._columns().items()},
             layers=self._layers,
             classes=self._classes,
             marks=self._marks,
             facts=self._facts,
         )
 
+    def _columns(self) -> dict[str, list[_Part]]:
+        columns: dict[str, list[_Part]] = {}
+        for (area, *names), alike in self._rows.items():
+            for name, values in zip(names, zip(*alike.values, strict=True), strict=True):
+                columns.setdefault(f"{area}/{name}" if area else name, []).append((values, alike.at))
+        return columns
 
-def _scalar_column(values: list[float], at: list[int], rows: int) -> wire.Column:
+
+class _Rows(NamedTuple):
+    """Rows with the same names: their indices, and the values of each."""
+
+    at: list[int]
+    values: list[tuple[float, ...]]
+
+
+#: Values of one series, and the rows that they stand in.
+_Part = tuple[Sequence[float], list[int]]
+
+
+def _in_order(parts: list[_Part]) -> _Part:
+    """One of several parts, the rows in order."""
+    if len(parts) == 1:
+        return parts[0]
+    at, values = zip(
+        *sorted((i, value) for values, at in parts for i, value in zip(at, values, strict=True)), strict=True
+    )
+    return values, list(at)
+
+
+def _scalar_column(values: Sequence[float], at: list[int], rows: int) -> wire.Column:
     if len(values) < rows:
         return wire.Column(values=wire.pack_floats(values), at=wire.pack_rows(at))
     packed = wire.pack_floats(values)

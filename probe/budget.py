@@ -4,8 +4,9 @@ from __future__ import annotations
 
 #: The share of a step's wall time that the probe may take.
 BUDGET = 0.01
-#: Steps over which the share is measured before it decides anything.
+#: Steps over which the share is measured before it decides anything: so many, or fewer where they are slow.
 WINDOW = 50
+_MIN_WINDOW, _LONG_S = 20, 2.0
 #: The heavy part comes at least so often: twice a second at steps of 1 ms.
 _MAX_EVERY = 512
 
@@ -13,8 +14,9 @@ _MAX_EVERY = 512
 class Budget:
     """How often the heavy scalars are taken: at every ``every``-th step, a power of two.
 
-    It doubles when the share over a window is above the budget and halves when it is below a quarter of it, where
-    twice the work is still within it. Steps up to ``detailed_until`` are detailed because a person asked for it.
+    It doubles when the share over a window is above the budget, twice where it is far above, and halves when it is
+    below a quarter of it, where twice the work is still within it. Steps up to ``detailed_until`` are detailed
+    because a person asked for it.
     """
 
     def __init__(self) -> None:
@@ -39,13 +41,19 @@ class Budget:
     def _rhythm(self, every: int) -> int:
         return every * max(1, self.every // every)
 
+    @staticmethod
+    def is_window(steps: int, step_s: float) -> bool:
+        """Whether so many steps, so long together, are enough to judge by."""
+        return steps >= WINDOW or (steps >= _MIN_WINDOW and step_s >= _LONG_S)
+
     def judge(self, cost_s: float, step_s: float, steps: int) -> bool:
         """What a window of steps has cost, and how long they were, in seconds; whether ``every`` has changed."""
         self.cost_us = 1e6 * cost_s / steps
         self.cost_share = cost_s / step_s if step_s else 0.0
         before = self.every
         if self.cost_share > BUDGET:
-            self.every = min(_MAX_EVERY, 2 * self.every)
+            factor = 2 if self.cost_share <= 4 * BUDGET else 4
+            self.every = min(_MAX_EVERY, factor * self.every)
         elif self.cost_share < BUDGET / 4:
             self.every = max(1, self.every // 2)
         return self.every != before

@@ -149,11 +149,14 @@ class _Line:
         steps, sender, row = self.watch.steps, self.sender, self.row
 
         def log(**scalars: Any) -> None:
-            for value in scalars.values():
-                if type(value) is not float and type(value) is not int:
-                    row("user", scalars)
-                    return
-            sender.put(Row(steps.step, time(), scalars, "user"))
+            try:
+                total = sum(scalars.values())  # the quickest way to see that they are all plain numbers
+            except Exception:  # noqa: BLE001  whatever it is that cannot be added
+                total = None
+            if type(total) is float or type(total) is int:
+                sender.put(Row(steps.step, time(), scalars, "user"))
+            else:
+                row("user", scalars)
 
         return log
 
@@ -161,6 +164,8 @@ class _Line:
         """Hand over numbers of any kind. In a forked child the sender drops them."""
         if not self.is_open:
             return
+        if area == "val":
+            self.watch.unseen.validation = True
         found: dict[str, Number] = {}
         for name, value in scalars.items():
             if type(value) is float or type(value) is int:

@@ -25,10 +25,8 @@ class Row(msgspec.Struct):
         return True
 
     def write(self, batch: BatchBuilder) -> None:
-        scalars = self.scalars
-        if self.area:
-            scalars = {f"{self.area}/{name}": value for name, value in scalars.items()}
-        batch.row(self.step, self.time_s, scalars)
+        if self.scalars:
+            batch.row(self.step, self.time_s, self.scalars, self.area)
 
 
 class StepRecord:

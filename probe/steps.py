@@ -185,13 +185,14 @@ class Steps:
     def _account(self) -> None:
         """At the end of a window: what the probe has cost. The first step is in none, as its beginning is unknown."""
         last = self._window
-        if last is not None and self.step - last.step < WINDOW:
+        trained_s = self._clock.trained_s
+        if last is not None and not self.budget.is_window(self.step - last.step, trained_s - last.trained_s):
             return
-        self._window = _Account(self.step, self._spent_s(), self._clock.trained_s)
+        self._window = _Account(self.step, self._spent_s(), trained_s)
         if last is None or last.step < self.budget.detailed_until:  # what a person asked for is not counted
             return
-        steps, cost_s, trained_s = (now - then for now, then in zip(self._window, last, strict=True))
-        if self.budget.judge(cost_s, trained_s, int(steps)):
+        steps, cost_s, step_s = (now - then for now, then in zip(self._window, last, strict=True))
+        if self.budget.judge(cost_s, step_s, int(steps)):
             self._say("every_heavy", self.budget.every)
 
 

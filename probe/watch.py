@@ -17,6 +17,7 @@ from probe import capture
 from probe.batch import Record
 from probe.capture import Clock, Epochs, Evaluation, LossCall, StepLosses, Term, Training
 from probe.capture.stages import BACKWARD, FORWARD, OPTIMIZER
+from probe.capture.unseen import Unseen
 from probe.collectors import Clip, Subject
 from probe.collectors.activations import ACTIVATIONS_ARE_COMPILED
 from probe.host import Number, number
@@ -25,13 +26,6 @@ from probe.steps import Steps
 from probe.wire import Phase
 
 _log = logging.getLogger("probe")
-
-#: So many steps may pass before it is said that no forward pass is seen.
-_ENOUGH_STEPS = 3
-NO_FORWARD_IS_SEEN = (
-    "Validation, accuracy and activations are not available: no forward pass of the model is seen (the whole step is "
-    "compiled, or the loop calls parts of the model and not the model itself)."
-)
 
 
 class Watch:
@@ -71,7 +65,7 @@ class Watch:
         self._evaluation: Evaluation | None = None
         self._held: list[Evaluation] = []  # evaluations before the first step: what training minimises is not known
         self._term: Term | None = None
-        self._has_trained = self._has_seen_forward = False
+        self.unseen = Unseen(self.hidden)
         self._root_is_loss = False  # so it was on the last step whose loss functions were listened at
         self._is_ordinary = False  # the step to come gives what each step gives, and no more
         self._scopes: list[list[LossCall]] = []
@@ -112,7 +106,7 @@ class Watch:
     # ------------------------------------------------------------------------------------------ forward and phases
 
     def forward_begins(self, module: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
-        self._has_seen_forward = True
+        self.unseen.forward = True
         batch = capture.batch_of(args, kwargs)
         self._batch_samples = 0 if batch is None else batch.shape[0]
         if not torch.is_grad_enabled():
@@ -162,14 +156,16 @@ class Watch:
             return
         self._clock.resume()
         self._plan_losses()
-        if not self._has_trained:
+        if not self.unseen.loss:
             self._held.append(evaluation)
         else:
             self._report(evaluation)
 
     def _report(self, evaluation: Evaluation) -> None:
         if evaluation.is_empty:
+            self.unseen.evaluation_ends()
             return
+        self.unseen.validation = True
         self._inspection.evaluated(in_training_mode=evaluation.in_training_mode)
         counts = evaluation.counts
         self._put(
@@ -293,11 +289,19 @@ class Watch:
                     self._training.root(number(root) if known is None else known[0])
                 else:
                     value, call, is_divided = known or (number(root), *capture.recall(root.grad_fn))
+                    if call is None and not self._training.has_heard_a_loss and self._counts_due():
+                        self.guard.attempt("classes", self._count_from, root)
                     self._training.backward(value, call, is_scaled=is_divided)
         if self._inspection.is_due:
             self.guard.attempt("inspection", self._inspection.backward)
         if self.steps.times_stages:
             self.steps.stages.begins(BACKWARD)
+
+    def _count_from(self, root: Tensor) -> None:
+        counts = None if root.grad_fn is None else capture.counts_in(root.grad_fn)
+        if counts is not None:
+            self.fact("classes", counts.shape[-1])
+            self._training.count(counts)
 
     def backward_ends(self) -> None:
         self.steps.stages.ends(BACKWARD)
@@ -350,13 +354,12 @@ class Watch:
 
     def _end_step(self, losses: StepLosses) -> None:
         if losses.loss is not None and not self.skips_losses:
-            self._term, self._has_trained, self._root_is_loss = losses.term, True, losses.root_is_loss
+            self._term, self._root_is_loss, self.unseen.loss = losses.term, losses.root_is_loss, True
         while self._held:
             self._report(self._held.pop(0))
         self.phase = Phase.TRAINING
         self.steps.ends(losses)
-        if not self._has_seen_forward and self.completed == _ENOUGH_STEPS:
-            self.hidden(NO_FORWARD_IS_SEEN)
+        self.unseen.step_ends()
         self._plan_losses()
 
     def _plan_losses(self) -> None:

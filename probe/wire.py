@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import enum
 from array import array
+from collections.abc import Sequence
 from typing import Any, Final
 
 import msgspec
@@ -371,7 +372,7 @@ def decode(frame: bytes) -> Message | None:
     return message
 
 
-def pack_floats(values: list[float]) -> bytes:
+def pack_floats(values: Sequence[float]) -> bytes:
     """float64, little-endian."""
     return array("d", values).tobytes()
 

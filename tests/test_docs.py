@@ -40,7 +40,7 @@ SEEN = (ROOT / "docs" / "reference" / "what-it-sees.md").read_text()
 
 
 def test_every_row_of_what_the_probe_sees_names_its_test():
-    rows = [line for line in SEEN.splitlines() if line.startswith("| ") and not line.startswith("| loop")]
+    rows = [line for line in SEEN.splitlines() if line.startswith("| ") and not line.endswith("| test |")]
 
     assert [row for row in rows if not re.search(r"`test_\w+`", row)] == []
 

@@ -9,10 +9,10 @@ class Clock:
     """Times between completed steps, without what was not training.
 
     ``time/step_s`` runs from one completed step to the next; ``torch.save`` is taken out, and evaluation with the
-    loading of its batches. ``time/data_s`` is the time that the training thread waited for
-    ``torch.utils.data.DataLoader`` and its iterators since the last step. Where no such loader is seen it is the gap between the end of a step and the next forward
-    pass: that also holds what the loop does in between (a scheduler, a logger, a copy to the device), and on CUDA
-    any wait for the device there.
+    loading of its batches. ``time/data_s`` is the time that the training thread waited for a
+    ``torch.utils.data.DataLoader`` or its iterators since the last step. Where no such loader is seen it is the gap
+    between the end of a step and the next forward pass: that also holds what the loop does in between (a scheduler,
+    a logger, a copy to the device), and on CUDA any wait for the device there.
     """
 
     def __init__(self) -> None:

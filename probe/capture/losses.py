@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+from collections import deque
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -137,6 +138,34 @@ def recall(node: Any) -> tuple[LossCall | None, bool]:
         is_scaled = is_scaled or name in _SCALING
         node = inputs[0]
     return None, is_scaled
+
+
+#: Nodes at which the losses keep what they were given, and how many nodes are looked at in search of one.
+_LOSS_NODES = {
+    "NllLossBackward0": "nll_loss",
+    "NllLoss2DBackward0": "nll_loss",
+    "BinaryCrossEntropyBackward0": "binary_cross_entropy",
+    "BinaryCrossEntropyWithLogitsBackward0": "binary_cross_entropy_with_logits",
+}
+_MAX_NODES = 24
+
+
+def counts_in(root: Any) -> Tensor | None:
+    """The class counts of a loss that was called in a way that cannot be listened at, from the graph of its root.
+
+    A ``functools.partial`` of a loss that was made before ``attach`` is such a way, and so is a scripted function.
+    """
+    queue = deque([root])
+    for _ in range(_MAX_NODES):
+        if not queue:
+            break
+        node = queue.popleft()
+        if (name := _LOSS_NODES.get(node.name())) is not None:
+            ignore_index = getattr(node, "_saved_ignore_index", 0)
+            signed = ignore_index - 2**64 if ignore_index >= 2**63 else ignore_index
+            return _counts(name, node._saved_self.detach(), node._saved_target, signed)
+        queue.extend(function for function, _ in node.next_functions if function is not None)
+    return None
 
 
 def is_training_loss(output: Any) -> bool:

@@ -72,6 +72,11 @@ class Training:
     def loss(self, call: LossCall) -> None:
         self._pending.append(call)
 
+    @property
+    def has_heard_a_loss(self) -> bool:
+        """Whether a loss function was listened at since the last backward pass."""
+        return bool(self._pending)
+
     def step_begins(self) -> None:
         """The optimizer is about to step; a closure may run forward and backward inside it, LBFGS several times."""
         self.is_in_step = True
@@ -116,9 +121,13 @@ class Training:
         for call in self._pending:
             self._parts[call.term] = self._parts.get(call.term, 0.0) + call.value
             if call.counts is not None:
-                same = self._counts is not None and self._counts.shape == call.counts.shape
-                self._counts = self._counts + call.counts if same and self._counts is not None else call.counts
+                self.count(call.counts)
         self._pending.clear()
+
+    def count(self, counts: Tensor) -> None:
+        """Class counts of this step, int64[3, classes]."""
+        same = self._counts is not None and self._counts.shape == counts.shape
+        self._counts = self._counts + counts if same and self._counts is not None else counts
 
     def take(self) -> StepLosses:
         """The step's losses; a new step begins."""

@@ -18,8 +18,13 @@ def test_the_heavy_part_is_halved_for_each_window_over_the_budget_up_to_a_limit(
     budget = Budget()
     assert judge(budget, 0.02, windows=3) == 3
     assert (budget.every, [step for step in range(1, 25) if budget.is_heavy(step)]) == (8, [8, 16, 24])
-    assert judge(budget, 0.5, windows=20) == 6
+    assert judge(budget, 0.5, windows=20) == 3
     assert budget.every == 512
+
+
+def test_a_window_is_fifty_steps_or_two_seconds_of_slow_ones():
+    assert [Budget.is_window(50, 0.05), Budget.is_window(49, 1.9), Budget.is_window(19, 60.0)] == [True, False, False]
+    assert Budget.is_window(20, 2.0)
 
 
 def test_it_comes_back_only_when_twice_the_work_fits_easily():

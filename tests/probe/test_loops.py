@@ -1,21 +1,16 @@
 """The kinds of loops and models beyond plain classification; each is a row of ``docs/reference/what-it-sees.md``."""
 
+import functools
 from dataclasses import dataclass
 
 import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812
+from loops import close, sgd
 from torch import nn
 
 import probe
-
-
-def close(values):
-    return pytest.approx(values, rel=1e-5)
-
-
-def sgd(model, lr=0.05):
-    return torch.optim.SGD(model.parameters(), lr=lr)
+from probe.capture import unseen
 
 
 def train(optimizer, loss_of, steps=5):
@@ -162,6 +157,71 @@ def test_several_labels_at_once_give_a_loss_and_no_class_counts(senders):
     assert "train/accuracy" not in senders.last.names()
 
 
+@pytest.mark.parametrize("ignored", [-100, 2])
+def test_a_loss_that_cannot_be_listened_at_still_tells_the_classes_of_its_targets(senders, ignored):
+    """A ``partial`` that was made before ``attach`` holds torch's own function."""
+    criterion = functools.partial(F.cross_entropy, ignore_index=ignored, label_smoothing=0.1)
+    model = nn.Linear(8, 3)
+    optimizer = sgd(model)
+    probe.attach(model, optimizer, every=1)
+    shares = []
+
+    def loss_of():
+        logits = model(X)
+        counted = ignored != Y
+        shares.append(((logits.argmax(1) == Y) & counted).sum().item() / counted.sum().item())
+        return 0.5 * criterion(logits, Y) + 0.01 * logits.square().mean()
+
+    printed = train(optimizer, loss_of)
+    assert senders.last.values("train/loss") == close(printed)
+    assert senders.last.values("train/accuracy") == close(shares)
+    assert [sum(total) for _, _, total, _ in senders.last.classes("train")] == [int((ignored != Y).sum())] * 5
+
+
+def test_gradients_that_come_without_a_backward_pass_have_a_norm_and_that_their_loss_is_hidden_is_said(
+    senders, caplog
+):
+    model = nn.Linear(8, 3)
+    optimizer = sgd(model)
+    probe.attach(model, optimizer)
+    norms = []
+    for _ in range(4):
+        gradients = torch.autograd.grad(F.cross_entropy(model(X), Y), [*model.parameters()])
+        for parameter, gradient in zip(model.parameters(), gradients, strict=True):
+            parameter.grad = gradient
+        norms.append(sum(gradient.square().sum().item() for gradient in gradients) ** 0.5)
+        optimizer.step()
+    assert senders.last.values("grad/norm") == close(norms)
+    assert "train/loss" not in senders.last.names()
+    assert [record.getMessage() for record in caplog.records] == [f"Bedside: {unseen.NO_LOSS}"]
+
+
+SILENT = {
+    "their own loss": (lambda run, model: (model(X) - 1).square().mean(), True),
+    "their own loss, told": (
+        lambda run, model: run.validation(accuracy=(model(X).argmax(1) == Y).float().mean()),
+        False,
+    ),
+    "a known loss": (lambda run, model: F.cross_entropy(model(X), Y), False),
+}
+
+
+@pytest.mark.parametrize("name", SILENT)
+def test_evaluations_in_which_no_loss_is_heard_are_said_to_hide_it_unless_the_script_tells_it(senders, caplog, name):
+    evaluate, is_hidden = SILENT[name]
+    model = nn.Linear(8, 3)
+    optimizer = sgd(model)
+    run = probe.attach(model, optimizer)
+    for _ in range(4):
+        train(optimizer, lambda: F.cross_entropy(model(X), Y), steps=2)
+        with torch.no_grad():
+            evaluate(run, model)
+    run.detach()
+    said = [record.getMessage() for record in caplog.records]
+    assert said == [f"Bedside: {unseen.NO_VALIDATION}"] * is_hidden
+    assert senders.last.facts().get("hidden") == (unseen.NO_VALIDATION if is_hidden else None)
+
+
 def test_frozen_layers_have_weights_and_no_gradients(senders):
     model = nn.Sequential(nn.Linear(8, 8), nn.ReLU(), nn.Linear(8, 3))
     model[0].requires_grad_(False)
@@ -171,7 +231,7 @@ def test_frozen_layers_have_weights_and_no_gradients(senders):
     norm = sum(p.grad.square().sum().item() for p in model[2].parameters()) ** 0.5
     assert [layer.trainable for layer in senders.last.hello.layers] == [False, True]
     assert senders.last.layer("grad_norm", 2) == {"2": close(norm)}
-    assert set(senders.last.layer("weight_norm", 2)) == {"0", "2"}
+    assert set(senders.last.layer("weight_norm", 2)) == set(senders.last.layer("act_mean", 2)) == {"0", "2"}
     assert senders.last.layer("update_ratio", 2)["0"] == 0.0
 
 

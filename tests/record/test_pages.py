@@ -42,6 +42,22 @@ def test_the_rest_of_a_page_equals_a_page_of_the_rest(batches, data):
     assert _plain(rest) == _plain(rows.merge(batches[seq:]))
 
 
+@settings(max_examples=150, deadline=None)
+@given(consecutive_batches(), st.integers(-1, 60))
+def test_a_page_cut_at_a_step_holds_every_point_until_then_and_none_after(batches, step):
+    page = rows.merge(batches)
+    cut = rows.until(page, step)
+
+    for key in page.scalars:
+        steps, values = rows.points_of(page, key)
+        kept = [part[steps <= step].tolist() for part in (steps, values)]
+        assert repr([part.tolist() for part in rows.points_of(cut, key)]) == repr(kept)
+    assert rows.flaw(cut) is None
+    for name in ("layers", "classes", "marks", "facts"):
+        assert getattr(cut, name) == [each for each in getattr(page, name) if each.step <= step]
+    assert rows.times_of(cut).tolist() == rows.times_of(page)[rows.steps_of(page) <= step].tolist()
+
+
 def _plain(page: wire.Batch) -> tuple:
     """A page as plain values; a series without any value says nothing, so it may be listed or not."""
     columns = {key: [part.tolist() for part in rows.column_of(page, key)] for key in sorted(page.scalars)}
