@@ -15,10 +15,12 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from probe.wire import Alert, Goodbye, Group, Hello, Layer, Mark, Phase, Severity
+from probe.wire import Ack, Action, Alert, Goodbye, Group, Hello, Layer, Mark, Phase, Severity
 
 __all__ = [
     "EMPTY",
+    "Ack",
+    "Action",
     "Alert",
     "ClassTable",
     "Columns",

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import math
 import os
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -14,15 +17,24 @@ from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
 from textual.geometry import Size
 
-from monitor.app.palette import Palette, ThemeName, themes_for
+from monitor.app.interventions import READ_ONLY, refusal, suggested, title
+from monitor.app.palette import Ink, Palette, ThemeName, themes_for
 from monitor.app.panel import ListPanel, Panel
 from monitor.app.panels import EDGES, PANELS
 from monitor.app.panels.alerts import selected_alert
-from monitor.app.scene import RANGES, SMOOTHINGS, Scene, View
+from monitor.app.scene import RANGES, SMOOTHINGS, Said, Scene, View
 from monitor.app.screens.help import HelpScreen
+from monitor.app.screens.intervene import ASKED, ConfirmScreen, MenuScreen, TypeScreen
 from monitor.app.stage import Stage
 from monitor.app.terminal import Bell, crop_updates_on_the_left
-from monitor.model import EMPTY, Snapshot
+from monitor.model import EMPTY, Ack, Action, RunState, Snapshot
+from monitor.words import meant
+
+#: Gives a command to the run of that id; returns what became of it.
+Act = Callable[[str, Action], Ack]
+
+#: How long the answer to a command is shown.
+SAID_S = 20.0
 
 
 def _local_now() -> datetime:
@@ -32,7 +44,8 @@ def _local_now() -> datetime:
 class MonitorApp(App[None]):
     """Shows what ``latest`` returns, ``fps`` times a second, and repaints the cells that changed.
 
-    ``clock`` must be the clock of ``Snapshot.heard_s``. ``theme`` names a palette; without it the terminal decides.
+    ``act`` gives a command to the run and waits for what became of it; without it this screen only looks. ``clock``
+    must be the clock of ``Snapshot.heard_s``. ``theme`` names a palette; without it the terminal decides.
     """
 
     ENABLE_COMMAND_PALETTE = False
@@ -55,6 +68,10 @@ class MonitorApp(App[None]):
         Binding("f", "live"),
         Binding("enter", "to_alert"),
         Binding("escape", "release"),
+        Binding("d", "suggested(0)"),
+        Binding("D", "suggested(1)"),
+        Binding("i", "intervene"),
+        Binding("r", "resume"),
         Binding("z", "zoom"),
         Binding("t", "theme"),
         Binding("question_mark", "help"),
@@ -65,6 +82,7 @@ class MonitorApp(App[None]):
         self,
         latest: Callable[[], Snapshot],
         *,
+        act: Act | None = None,
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], datetime] = _local_now,
         fps: float = 4.0,
@@ -78,6 +96,7 @@ class MonitorApp(App[None]):
         themes = themes_for(self.console.color_system, no_color=no_color)
         self._palette = Palette(wanted or themes[0], ascii_only=ascii)
         self._themes = themes if self._palette.name in themes else (self._palette.name, *themes)
+        self._act = act
         self._latest, self._clock, self._wall, self._fps = latest, clock, wall, fps
         self.view = View()
         self.snapshot: Snapshot = EMPTY
@@ -117,7 +136,9 @@ class MonitorApp(App[None]):
     def scene(self) -> Scene:
         """The newest snapshot as it is to be drawn now."""
         has_minis = "grad" in self._stage.places
-        return Scene(self._palette, self.snapshot, self.view, self._clock(), self._wall(), has_minis=has_minis)
+        why = READ_ONLY if self._act is None else refusal(self.snapshot)
+        now_s, wall = self._clock(), self._wall()
+        return Scene(self._palette, self.snapshot, self.view, now_s, wall, has_minis=has_minis, refusal=why)
 
     def _use(self, palette: Palette) -> None:
         self._palette = palette
@@ -175,7 +196,7 @@ class MonitorApp(App[None]):
     def action_release(self) -> None:
         for panel in self._stage.lists():
             panel.release()
-        self._change(range="all", held=None, zoomed=False)
+        self._change(range="all", held=None, zoomed=False, said=None)
 
     def action_zoom(self) -> None:
         self._change(zoomed=not self.view.zoomed)
@@ -187,3 +208,65 @@ class MonitorApp(App[None]):
 
     def action_help(self) -> None:
         self.push_screen(HelpScreen(self.scene()))
+
+    # ------------------------------------------------------------------------------------------ doing something to it
+
+    def action_suggested(self, number: int) -> None:
+        """What the selected alert suggests first, or second."""
+        offers = self._offers()
+        if self._may() and number < len(offers):
+            self._confirm(offers[number])
+
+    def action_resume(self) -> None:
+        if self.snapshot.state is RunState.PAUSED and self._may():
+            self._confirm(Action("resume"))
+
+    def action_intervene(self) -> None:
+        if self._may():
+            self.push_screen(MenuScreen(self.scene(), self._offers()), self._chosen)
+
+    def _offers(self) -> list[Action]:
+        return suggested(self.snapshot, selected_alert(self._stage.panels["alerts"], self.snapshot))
+
+    def _may(self) -> bool:
+        """Whether this run takes commands from here; says so if not."""
+        why = self.scene().refusal
+        if why:
+            self._say(why, "warn", SAID_S)
+        return not why
+
+    def _chosen(self, choice: Action | str | None) -> None:
+        if isinstance(choice, Action):
+            self._confirm(choice)
+        elif choice is not None:
+            name, wanted = ASKED[choice]
+            screen = TypeScreen(self.scene(), name, wanted, lambda text: meant(name, text.split()))
+            self.push_screen(screen, lambda action: None if action is None else self._confirm(action))
+
+    def _confirm(self, action: Action) -> None:
+        hello = self.snapshot.hello
+        assert hello is not None
+        run_id = hello.run_id  # the run that the numbers are of, whatever is shown when it is confirmed
+        self.push_screen(ConfirmScreen(self.scene(), action), lambda yes: self._send(run_id, action) if yes else None)
+
+    def _send(self, run_id: str, action: Action) -> None:
+        """Give the command in a thread: the answer comes when the loop comes to its next step."""
+        act = self._act
+        assert act is not None
+        self._say(f"{title(action)}: waiting for the next step …", "train")
+
+        def run() -> None:
+            ack = act(run_id, action)
+            with contextlib.suppress(RuntimeError):  # the screen is closed by now
+                self.call_from_thread(self._answered, action, ack)
+
+        threading.Thread(target=run, name="bedside-command", daemon=True).start()
+
+    def _answered(self, action: Action, ack: Ack) -> None:
+        if ack.ok:
+            self._say(f"✓ {ack.text}", "ok", SAID_S)
+        else:
+            self._say(f"✗ {title(action)} refused: {ack.text}", "warn", SAID_S)
+
+    def _say(self, text: str, ink: Ink, for_s: float = math.inf) -> None:
+        self._change(said=Said(text, ink, self._clock() + for_s))

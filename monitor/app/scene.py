@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
-from monitor.app.palette import Palette
+from monitor.app.interventions import READ_ONLY
+from monitor.app.palette import Ink, Palette
 from monitor.app.window import Window, extent, fit
 from monitor.model import EMPTY, Alert, Link, RunState, Snapshot
 
@@ -14,6 +16,15 @@ SMOOTHINGS: Final = (0.0, 0.6, 0.9, 0.98)
 
 #: What ``[`` and ``]`` go through: the whole run, its newest share, or its newest steps.
 RANGES: Final = ("all", "1/3", "1/10", "last 1k")
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What became of an intervention, in the last line for a while."""
+
+    text: str
+    ink: Ink = "text"
+    until_s: float = math.inf
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,13 +37,15 @@ class View:
     smoothing: float = 0.9
     range: str = "all"
     held: tuple[int, int] | None = None
+    said: Said | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Scene:
     """One moment of the screen. Drawing is a function of this and of the panel's own cursor.
 
-    ``has_minis`` is whether gradient norm, learning rate and throughput have charts of their own on this screen.
+    ``refusal`` is why nothing can be done to the run, empty if something can. ``has_minis`` is whether gradient norm,
+    learning rate and throughput have charts of their own on this screen.
     """
 
     palette: Palette
@@ -41,6 +54,7 @@ class Scene:
     now_s: float = 0.0
     wall: datetime | None = None
     has_minis: bool = True
+    refusal: str = READ_ONLY
 
     @property
     def age_s(self) -> float:

@@ -156,7 +156,7 @@ class Incidents:
             self._tell(watch, found, context, step)
         elif watch.looks % REFRESH_LOOKS == 0:
             # The action stays: what it tells to change, and to which value, was read when the trouble began.
-            self._tell(watch, found, context, step, action=alert.action)
+            self._tell(watch, found, context, step, action=alert.action, offers=alert.offers)
 
     def _close(self, watch: Watch, context: RunContext, step: int, time_s: float) -> None:
         alert = self._owned(watch)
@@ -189,6 +189,7 @@ class Incidents:
             "evidence": dict(found.numbers),
             "summary": text_of(watch.rule.summary, told, context),
             "action": text_of(watch.rule.action, told, context),
+            "offers": list(watch.rule.offers(told, context)),
             "confidence": found.confidence,
         }
         self._put(msgspec.structs.replace(alert, **(new | changes)))

@@ -17,7 +17,7 @@ Source        Lu et al. 2019, arXiv:1903.06733 (dying ReLU); 0.8 and 5 probes ar
 
 from __future__ import annotations
 
-from monitor.model import Severity
+from monitor.model import Action, Severity
 from monitor.rules.context import RunContext
 from monitor.rules.rule import Clock, Evidence, Rule, Signal, listed, rounded
 
@@ -58,12 +58,17 @@ def action(found: Evidence, context: RunContext) -> str:
     )
 
 
+def offers(_found: Evidence, _context: RunContext) -> tuple[Action, ...]:
+    return (Action("stop"),)
+
+
 RULE = Rule(
     name="dead-units",
     signals=("dead_frac",),
     severity=Severity.WARNING,
     summary=summary,
     action=action,
+    offers=offers,
     check=check,
     clock=Clock.LAYERS,
     window=8,

@@ -26,7 +26,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from monitor.model import Severity
+from monitor.model import Action, Severity
 from monitor.rules.context import RunContext
 from monitor.rules.rule import TREND, Clock, Evidence, Rule, Signal, rounded
 from monitor.rules.statistics import median, median_se, theil_sen
@@ -83,12 +83,17 @@ def action(found: Evidence, context: RunContext) -> str:
     return f"Lower the learning rate from {context.lr:.3g} to {rounded(LR_FACTOR * context.lr)} and {reload}"
 
 
+def offers(_found: Evidence, _context: RunContext) -> tuple[Action, ...]:
+    return Action("lr", {"factor": LR_FACTOR}), Action("pause")
+
+
 RULE = Rule(
     name="divergence",
     signals=("loss",),
     severity=Severity.CRITICAL,
     summary=summary,
     action=action,
+    offers=offers,
     check=check,
     clock=Clock.STEPS,
     warm_up=16,

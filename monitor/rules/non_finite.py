@@ -20,7 +20,7 @@ import math
 
 import numpy as np
 
-from monitor.model import Severity
+from monitor.model import Action, Severity
 from monitor.rules.context import RunContext
 from monitor.rules.rule import Clock, Evidence, Rule, Signal, listed, rounded
 
@@ -89,12 +89,18 @@ def action(found: Evidence, context: RunContext) -> str:
     return f"Lower the learning rate {lr}, clip gradients at 1.0 and {reload}"
 
 
+def offers(_found: Evidence, _context: RunContext) -> tuple[Action, ...]:
+    # What is not finite already stays so: the checkpoint to go back to is an earlier one.
+    return Action("stop", {"checkpoint": False}), Action("pause")
+
+
 RULE = Rule(
     name="non-finite",
     signals=("loss", "grad_norm", "val_loss"),
     severity=Severity.CRITICAL,
     summary=summary,
     action=action,
+    offers=offers,
     check=check,
     clock=Clock.STEPS,
     window=64,

@@ -24,7 +24,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from monitor.model import Severity
+from monitor.model import Action, Severity
 from monitor.rules.context import RunContext
 from monitor.rules.rule import TREND, Clock, Evidence, Gate, Rule, Signal, rounded
 from monitor.rules.statistics import block_means, lag1_correlation, mann_kendall_z, median, median_se, variance_ratio
@@ -64,12 +64,17 @@ def action(found: Evidence, context: RunContext) -> str:
     return f"Lower the learning rate from {context.lr:.3g} to {rounded(0.3 * context.lr)}, or double the batch size"
 
 
+def offers(_found: Evidence, _context: RunContext) -> tuple[Action, ...]:
+    return Action("lr", {"factor": 0.3}), Action("checkpoint")
+
+
 RULE = Rule(
     name="oscillation",
     signals=("loss",),
     severity=Severity.WARNING,
     summary="loss swings by {amp:.0%} of what it had gained about {median:.3g}, and has not fallen for 256 steps",
     action=action,
+    offers=offers,
     check=check,
     clock=Clock.STEPS,
     every=24,

@@ -29,7 +29,7 @@ import math
 
 import numpy as np
 
-from monitor.model import Severity
+from monitor.model import Action, Severity
 from monitor.rules.context import RunContext
 from monitor.rules.rule import Clock, Evidence, Gate, Rule, Signal
 from monitor.rules.statistics import curvature_noise, median
@@ -97,12 +97,17 @@ def action(found: Evidence, context: RunContext) -> str:
     return f"Keep the checkpoint of step {found.first_step} and stop, or add augmentation, weight decay or data"
 
 
+def offers(_found: Evidence, _context: RunContext) -> tuple[Action, ...]:
+    return Action("stop"), Action("checkpoint")
+
+
 RULE = Rule(
     name="overfitting",
     signals=("val_loss", "train_level", "val_accuracy", "train_accuracy"),
     severity=Severity.NOTICE,
     summary=summary,
     action=action,
+    offers=offers,
     check=check,
     clock=Clock.EVALUATIONS,
     window=64,

@@ -17,7 +17,7 @@ from typing import Final
 
 import numpy as np
 
-from monitor.model import Floats, Severity, Steps
+from monitor.model import Action, Floats, Severity, Steps
 from monitor.rules.context import RunContext
 
 #: The share of its thresholds at which an open alert stays open.
@@ -81,6 +81,14 @@ class Evidence:
         return self.numbers[name]
 
 
+Offers = Callable[[Evidence, RunContext], tuple[Action, ...]]
+
+
+def no_offers(_found: Evidence, _context: RunContext) -> tuple[Action, ...]:
+    """Of a rule whose action is not for a command: labels must be looked at, a model be changed."""
+    return ()
+
+
 #: A format string over the evidence's numbers and ``where``, or a function where a number must be chosen.
 Text = str | Callable[[Evidence, RunContext], str]
 
@@ -94,6 +102,7 @@ class Rule:
     severity: Severity
     summary: Text
     action: Text
+    offers: Offers = no_offers  # what of the action a command can do, the first thing to try first
     check: Callable[..., Evidence | None]
     clock: Clock = Clock.STEPS
     window: int = 256  # the most points of a signal that it is given

@@ -24,7 +24,7 @@ import math
 
 import numpy as np
 
-from monitor.model import Severity
+from monitor.model import Action, Severity
 from monitor.rules.context import RunContext
 from monitor.rules.rule import TREND, Clock, Evidence, Gate, Rule, Signal, rounded
 
@@ -33,6 +33,8 @@ PROBES = 5
 HEALTHY_RATIO = 1e-3
 #: The most that one action raises the learning rate by.
 MAX_FACTOR = 1000.0
+#: The most that a command raises it by.
+MAX_COMMAND = 100.0
 
 
 def check(update_ratio: Signal, grad_norm: Signal, context: RunContext, *, level: float = 1.0) -> Evidence | None:
@@ -63,12 +65,18 @@ def action(found: Evidence, context: RunContext) -> str:
     return f"Raise the learning rate from {context.lr_peak:.3g} to about {rounded(context.lr * factor)}"
 
 
+def offers(found: Evidence, _context: RunContext) -> tuple[Action, ...]:
+    factor = float(rounded(min(HEALTHY_RATIO / found["update_ratio"], MAX_COMMAND)))
+    return Action("lr", {"factor": factor}), Action("checkpoint")
+
+
 RULE = Rule(
     name="slow",
     signals=("update_ratio", "layer_grad_norm"),
     severity=Severity.WARNING,
     summary="a step moves the weights by {update_ratio:.1g} of their size, and the loss has fallen by {progress:.1%}",
     action=action,
+    offers=offers,
     check=check,
     clock=Clock.LAYERS,
     window=16,

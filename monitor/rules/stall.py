@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import math
 
-from monitor.model import Severity
+from monitor.model import Action, Severity
 from monitor.rules.context import RunContext
 from monitor.rules.rule import TREND, Clock, Evidence, Gate, Rule, Signal, rounded
 from monitor.rules.statistics import block_means, difference_noise, mann_kendall_z, theil_sen
@@ -68,9 +68,17 @@ def has_headroom(context: RunContext) -> bool:
 def action(found: Evidence, context: RunContext) -> str:
     if context.lr is None:
         return "Lower the learning rate to 0.3 of its value; if that does not help, enlarge the model"
-    if context.update_ratio is not None and context.update_ratio < 1e-4:
+    if _hardly_moves(context):
         return f"Raise the learning rate from {context.lr:.3g} to {rounded(3 * context.lr)}: the weights hardly move"
     return f"Lower the learning rate from {context.lr:.3g} to {rounded(0.3 * context.lr)}"
+
+
+def offers(_found: Evidence, context: RunContext) -> tuple[Action, ...]:
+    return Action("lr", {"factor": 3.0 if _hardly_moves(context) else 0.3}), Action("checkpoint")
+
+
+def _hardly_moves(context: RunContext) -> bool:
+    return context.update_ratio is not None and context.update_ratio < 1e-4
 
 
 RULE = Rule(
@@ -79,6 +87,7 @@ RULE = Rule(
     severity=Severity.INFO,
     summary="loss has stood at {level:.3g} for {steps:.0f} steps, without 1 % of its earlier gain",
     action=action,
+    offers=offers,
     check=check,
     clock=Clock.STEPS,
     window=512,

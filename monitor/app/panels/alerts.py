@@ -7,6 +7,8 @@ from collections import Counter
 from monitor.app import format as fmt
 from monitor.app.canvas import Canvas, Span, clip, spans_len
 from monitor.app.glyphs import SEVERITY
+from monitor.app.interventions import suggested
+from monitor.app.interventions import title as title_of
 from monitor.app.palette import Ink
 from monitor.app.panel import ListPanel, Panel, wrap
 from monitor.app.panels.loss import SEVERITY_INK
@@ -98,6 +100,13 @@ class AlertsPanel(ListPanel):
         lines += [[bar, ("   " + line, dim)] for line in wrap(_details(alert), room)]
         for number, line in enumerate(wrap(alert.action, room - 2)):
             lines.append([bar, ("   → " if not number else "     ", arrow), (line, text)])
+        if (offers := suggested(scene.snapshot, alert)) and not scene.refusal:
+            key = palette.pen("train", bold=True, on=surface)
+            pairs = [
+                [(f"{letter} ", key), (f"{title_of(offer)}   ", text)]
+                for letter, offer in zip("dD", offers, strict=False)
+            ]
+            lines.append([bar, ("     ", text), *(span for pair in pairs for span in pair)])
         return lines
 
     def _calm(self, canvas: Canvas, scene: Scene) -> int:

@@ -1,10 +1,12 @@
-"""One reversed line: a bad ending, a dead line, or (where no alerts panel is in sight) the worst alarm."""
+"""One reversed line: a bad ending, a dead line, a run that somebody holds, or (where no alerts panel is in sight) the
+worst alarm."""
 
 from __future__ import annotations
 
 from monitor.app import format as fmt
 from monitor.app.canvas import Canvas, clip, spans_len
 from monitor.app.glyphs import SEVERITY
+from monitor.app.interventions import paused_by
 from monitor.app.palette import Ink
 from monitor.app.panel import Panel
 from monitor.app.scene import Scene
@@ -19,7 +21,7 @@ def worst_alarm(snapshot: Snapshot) -> Alert | None:
 
 def is_wanted(snapshot: Snapshot, *, alerts_visible: bool) -> bool:
     """Whether there is anything for the banner to say."""
-    if snapshot.state in (RunState.FAILED, RunState.VANISHED) or snapshot.link is Link.LOST:
+    if snapshot.state in (RunState.FAILED, RunState.VANISHED, RunState.PAUSED) or snapshot.link is Link.LOST:
         return True
     return not alerts_visible and worst_alarm(snapshot) is not None
 
@@ -50,12 +52,21 @@ def _content(scene: Scene) -> tuple[Ink, str, str]:
     if snapshot.link is Link.LOST:
         age = fmt.ago(scene.age_s)
         return "crit_low", "✗ link lost", f"  nothing heard for {age}; trying again. What is shown is as old."
+    if snapshot.state is RunState.PAUSED:
+        return "warn_low", "‖ paused", _held(scene)
     alert = worst_alarm(snapshot)
     if alert is None:
         return "bg", "", ""
     on: Ink = "crit_low" if alert.severity.label == "critical" else "warn_low"
     head = f"{SEVERITY[alert.severity]} {alert.rule}"
     return on, head, f" {fmt.ago(scene.alert_age_s(alert))} ago · {alert.summary} → {alert.action}"
+
+
+def _held(scene: Scene) -> str:
+    """Who holds the run, since when, and how it goes on."""
+    mark = paused_by(scene.snapshot)
+    by = "" if mark is None else f" by {mark.by or 'somebody'} at step {fmt.count(mark.step)}"
+    return f"{by}: {scene.refusal or 'press r to resume'}"
 
 
 def _last_words(snapshot: Snapshot) -> str:

@@ -239,6 +239,14 @@ def _tag(value: float) -> str:
     return fmt.real(value, 4 if abs(value) >= 1 else 3)[: RIGHT - 2]
 
 
+def interventions(scene: Scene) -> Iterator[plot.Event]:
+    """What commands did, for every chart."""
+    for mark in scene.snapshot.marks:
+        if mark.kind == "command":
+            sign = _MARK_SIGN["command"]
+            yield plot.Event(mark.step, sign, scene.palette.pen("other", bold=True), scene.palette.pen("faint"))
+
+
 def _events(scene: Scene) -> Iterator[plot.Event]:
     """Epochs and marks first, then alerts, the worst last: it wins a shared cell."""
     palette, snapshot = scene.palette, scene.snapshot

@@ -11,7 +11,9 @@ from monitor.app import format as fmt
 from monitor.app.canvas import Area, Canvas, Span
 from monitor.app.charts import Scale
 from monitor.app.glyphs import BRAILLE
+from monitor.app.interventions import Rate, rates
 from monitor.app.panel import Panel
+from monitor.app.panels.loss import interventions
 from monitor.app.scene import Scene
 from monitor.app.window import Trace, Window, joined, trace
 from monitor.model import SeriesView, Snapshot
@@ -40,7 +42,9 @@ class _Mini(Panel):
         if not self.curve(canvas, scene, area, window):
             self.frame(canvas, scene)
             self.hint(canvas, scene, self.MISSING, self.HOW)
-        elif axis:
+            return
+        plot.events(canvas, area, window, interventions(scene))
+        if axis:
             for x, text in charts.x_labels(window.start, window.last + 1, area.width):
                 canvas.put(area.x + x, canvas.height - 2, text, scene.palette.pen("dim"))
 
@@ -99,7 +103,10 @@ class LrPanel(_Mini):
     TITLE = "lr"
     MISSING = "no learning rate yet"
     HOW = "it comes with the first optimizer.step()"
-    HELP = "The learning rate that each step really had, of the first parameter group bright, of the others dim."
+    HELP = (
+        "The learning rate that each step really had, of the first parameter group bright, of the others dim. While "
+        "an intervention is in force the bottom line says what the schedule says and what is made of it."
+    )
 
     def curve(self, canvas: Canvas, scene: Scene, area: Area, window: Window) -> bool:
         snapshot, palette = scene.snapshot, scene.palette
@@ -109,7 +116,10 @@ class LrPanel(_Mini):
         first = snapshot.series[keys[0]]
         traces = [trace(snapshot.series[key], window) for key in keys[:8]]
         scale = charts.scale_for([np.concatenate([t.low for t in traces] + [t.high for t in traces])])
+        held = [rate for rate in rates(snapshot) if rate.setting]
         bottom: list[Span] = [(f"{len(keys)} groups", palette.pen("dim"))] if len(keys) > 1 else []
+        if held:
+            bottom = [(_in_force(held[0], canvas.width - 6), palette.pen("warn"))]
         self.frame(canvas, scene, right=[self.value_of(scene, first, fmt.real(first.last, 4))], bottom=bottom)
         plot.grid(canvas, area, scale, palette.pen("grid"), palette.pen("dim"))
         for data in reversed(traces[1:]):
@@ -124,6 +134,13 @@ class LrPanel(_Mini):
         if len(at):
             y = plot.row_of(scale, float(data.mean[at[-1]]), area.height) or 0
             canvas.put(area.x + int(at[-1]) // 2, area.y + y, "●", scene.palette.pen("hi"))
+
+
+def _in_force(rate: Rate, room: int) -> str:
+    """``schedule 0.0003, x0.5, effective 0.00015``, as much of it as there is room for."""
+    short = f"{rate.schedule:.4g} {rate.setting}"
+    middle = f"schedule {rate.schedule:.4g}, {rate.setting}"
+    return next((text for text in (f"{middle}, effective {rate.effective:.4g}", middle) if len(text) <= room), short)
 
 
 class RatePanel(_Mini):

@@ -11,6 +11,7 @@ import numpy as np
 from monitor.app import charts
 from monitor.app import format as fmt
 from monitor.app.canvas import Canvas, clip
+from monitor.app.interventions import rates
 from monitor.app.palette import Ink
 from monitor.app.panel import ListPanel
 from monitor.app.panels.minis import lr_keys
@@ -106,7 +107,8 @@ def _vitals(snapshot: Snapshot, *, small: bool) -> Iterator[Vital]:
     chart of its own."""
     wanted = list(_FIRST)
     if small:
-        lr = [Vital(key, "lr", _number, "other", "other_low", 0) for key in lr_keys(snapshot)[:1]]
+        setting = next((rate.setting for rate in rates(snapshot)), "")
+        lr = [Vital(key, f"lr {setting}".strip(), _number, "other", "other_low", 0) for key in lr_keys(snapshot)[:1]]
         wanted = [_GRAD, *lr, *wanted]
     yield from (vital for vital in wanted if vital.key in snapshot.series and len(snapshot.series[vital.key]))
     known = {vital.key for vital in (*_FIRST, _GRAD)}

@@ -19,6 +19,7 @@ KEYS: tuple[tuple[str, str], ...] = (
     ("[ ]", "range of the charts: all, the newest third, tenth, last 1k steps;  f  whole run, live"),
     ("l", "logarithmic or linear loss"),
     ("s", "smoothing of the loss: 0, .6, .9, .98"),
+    ("i", "intervene;  d D  as the selected alert suggests;  r  resume"),
     ("z", "the focused panel over the whole screen, and back"),
     ("t", "theme"),
     ("q", "quit; training goes on, and so does its record"),

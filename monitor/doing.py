@@ -1,0 +1,63 @@
+"""A command to a run, from ``bedside do`` or the screen, and what became of it."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+
+from monitor import actions
+from monitor.actions import NoAnswer
+from monitor.model import Action
+from monitor.record import registry
+from monitor.tail import printable
+from monitor.words import WordsError, meant
+from probe import wire
+
+REFUSED, USAGE = 1, 2
+
+
+def do(
+    target: str,
+    what: str,
+    words: Sequence[str],
+    *,
+    group: str | None = None,
+    checkpoint: bool | None = None,
+    wait_s: float = actions.ANSWER_S,
+    as_json: bool = False,
+) -> int:
+    """Give a command, wait until it is applied or refused, and print what was. Returns the exit status."""
+    try:
+        action = meant(what, words, group=group, checkpoint=checkpoint)
+        run = registry.find(target).live
+        if run is None:
+            return _complain(f"{target} is not running", REFUSED)
+        ack = actions.give(run.ask, actions.command(run.run_id, action), answer_s=wait_s)
+    except (WordsError, registry.RunError) as error:
+        return _complain(str(error), USAGE)
+    except NoAnswer as error:
+        return _complain(str(error), REFUSED)
+    if as_json:
+        print(json.dumps({"ok": ack.ok, "text": ack.text, "step": ack.step, "applied": ack.applied}))
+    elif ack.ok:
+        print(printable(ack.text))
+    else:
+        _complain(f"refused: {ack.text}", REFUSED)
+    return 0 if ack.ok else REFUSED
+
+
+def act(run_id: str, action: Action) -> wire.Ack:
+    """The same for the screen: the answer, or a refusal that says why there is none."""
+    try:
+        run = registry.find(run_id).live
+        if run is None:
+            return wire.Ack(id="", ok=False, text="the run is over")
+        return actions.give(run.ask, actions.command(run.run_id, action))
+    except (NoAnswer, registry.RunError, OSError) as error:
+        return wire.Ack(id="", ok=False, text=str(error))
+
+
+def _complain(text: str, status: int) -> int:
+    print(f"bedside do: {printable(text)}", file=sys.stderr)
+    return status
