@@ -57,12 +57,13 @@ def _watch(sub: argparse.ArgumentParser) -> Run:
         "target", nargs="?", metavar="RUN", help="a run's name or id, a run file, a folder with one; else the newest"
     )
     sub.add_argument("--fps", type=_fps, default=4.0, metavar="N", help="frames a second, 0.5 to 30 (default 4)")
+    sub.add_argument("--read-only", action="store_true", help="only look; offer no intervention")
     sub.add_argument("--ascii", action="store_true", help="draw without braille and other signs beyond ASCII")
 
     def run(args: argparse.Namespace) -> int:
         from monitor import watching
 
-        return watching.watch(args.target, fps=args.fps, ascii_only=args.ascii)
+        return watching.watch(args.target, fps=args.fps, ascii_only=args.ascii, read_only=args.read_only)
 
     return run
 
@@ -153,8 +154,91 @@ def _demo(sub: argparse.ArgumentParser) -> Run:
     return run
 
 
+def _run(sub: argparse.ArgumentParser) -> Run:
+    sub.add_argument("-m", dest="is_module", action="store_true", help="TARGET is a module, as for python -m")
+    sub.add_argument("target", metavar="TARGET", help="a script; for -m a module")
+    sub.add_argument("arguments", nargs=argparse.REMAINDER, metavar="ARGS", help="its own arguments")
+
+    def run(args: argparse.Namespace) -> int:
+        from monitor import running
+
+        return running.run(args.target, args.arguments, is_module=args.is_module)
+
+    return run
+
+
+def _attach(sub: argparse.ArgumentParser) -> Run:
+    sub.add_argument("pid", nargs="?", type=int, metavar="PID", help="the process; without it those are listed")
+    sub.add_argument("--model", action="append", default=[], metavar="NAME", help="which, where several are trained")
+    sub.add_argument("--name", help="what the run is called (default: as the script)")
+    sub.add_argument("--path", action="append", default=[], metavar="DIR", help="lend it pyzmq or msgspec from here")
+
+    def run(args: argparse.Namespace) -> int:
+        from monitor import attaching
+
+        return attaching.attach(args.pid, models=args.model, name=args.name, folders=args.path)
+
+    return run
+
+
+def _detach(sub: argparse.ArgumentParser) -> Run:
+    sub.add_argument("pid", type=int, metavar="PID", help="the process")
+
+    def run(args: argparse.Namespace) -> int:
+        from monitor import attaching
+
+        return attaching.detach(args.pid)
+
+    return run
+
+
+#: ``bedside do``: what can be asked of a run.
+_WHAT = ("lr", "checkpoint", "pause", "resume", "stop", "interrupt", "detail", "note", "undo")
+
+
+def _do(sub: argparse.ArgumentParser) -> Run:
+    sub.add_argument("target", metavar="RUN", help="a run's name or id")
+    sub.add_argument("what", metavar="WHAT", choices=_WHAT, help=", ".join(_WHAT))
+    sub.add_argument("words", nargs="*", metavar="VALUE", help="lr: x0.5 or 3e-4; detail: steps; note: a text")
+    sub.add_argument("--group", metavar="NAME", help="lr: of this parameter group alone")
+    sub.add_argument(
+        "--checkpoint", action=argparse.BooleanOptionalAction, help="stop, interrupt: write a checkpoint first"
+    )
+    sub.add_argument("--wait", type=_seconds, default=60.0, metavar="S", help="for the answer (default 60 seconds)")
+    sub.add_argument("--json", action="store_true", help="print one JSON object")
+
+    def run(args: argparse.Namespace) -> int:
+        from monitor import doing
+
+        return doing.do(
+            args.target,
+            args.what,
+            args.words,
+            group=args.group,
+            checkpoint=args.checkpoint,
+            wait_s=args.wait,
+            as_json=args.json,
+        )
+
+    return run
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds <= 86_400:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds, above 0 and at most 86400")
+    return seconds
+
+
 COMMANDS: tuple[tuple[str, Callable[[argparse.ArgumentParser], Run], str], ...] = (
     ("watch", _watch, "watch a run on the live screen, also one that is over"),
+    ("run", _run, "run a script under a probe, with no line changed in it"),
+    ("attach", _attach, "put a probe on a training that runs already"),
+    ("detach", _detach, "take the probe off a running training again"),
+    ("do", _do, "intervene in a run: its learning rate, a checkpoint, pause, resume, stop"),
     ("tail", _tail, "print a run's events, a line each"),
     ("diagnose", _diagnose, "run the alert rules over a finished run or somebody else's log"),
     ("runs", _runs, "list the runs of this machine"),

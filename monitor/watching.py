@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from monitor.feeds import Feed
+from monitor.feeds.continued import ContinuedFeed
 from monitor.feeds.live import LiveFeed
 from monitor.feeds.newest import NewestFeed
 from monitor.feeds.recorded import RecordedFeed
@@ -15,6 +16,7 @@ from monitor.feeds.replay import Replay
 from monitor.model import RunRow, RunState, Snapshot
 from monitor.record import registry
 from monitor.record.runfile import RunFileError, open_file, read_run
+from monitor.record.story import before
 from monitor.record.summary import Summary, summary
 from monitor.session import Session, state_at_end
 from monitor.tail import Tail, ending, printable
@@ -106,7 +108,7 @@ def feed_of(entry: registry.RunEntry) -> Feed:
         open_file(path).close()
     except RunFileError as error:
         raise TargetError(str(error)) from error
-    return Replay(lambda: read_run(path))
+    return ContinuedFeed(Replay(lambda: read_run(path)), before)
 
 
 def live_feed(run: registry.LiveRun) -> Feed:
@@ -117,13 +119,13 @@ def live_feed(run: registry.LiveRun) -> Feed:
             return None
         return Replay(lambda: read_run(Path(run.file), after_seq))
 
-    return RecordedFeed(LiveFeed(run.live, run.ask), rest)
+    return ContinuedFeed(RecordedFeed(LiveFeed(run.live, run.ask), rest), before)
 
 
 # ------------------------------------------------------------------------------------------------------ the commands
 
 
-def watch(text: str | None, *, fps: float = 4.0, ascii_only: bool = False) -> int:
+def watch(text: str | None, *, fps: float = 4.0, ascii_only: bool = False, read_only: bool = False) -> int:
     """The live screen; lines where standard output is no terminal. Returns the exit status."""
     if not sys.stdout.isatty():
         return tail(text, command="watch" if text else "")
@@ -132,11 +134,12 @@ def watch(text: str | None, *, fps: float = 4.0, ascii_only: bool = False) -> in
     except TargetError as error:
         return _refuse("watch", error)
     from monitor.app.app import MonitorApp
+    from monitor.doing import act
 
     session = Session(target.feed, source=target.name, runs=run_rows)
     session.start()
     try:
-        MonitorApp(session.latest, fps=fps, ascii=ascii_only).run()
+        MonitorApp(session.latest, act=None if read_only else act, fps=fps, ascii=ascii_only).run()
     finally:
         session.close()
     print(parting(session.latest()))

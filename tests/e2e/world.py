@@ -79,9 +79,17 @@ class World:
     def close(self) -> None:
         for process in self.started:
             if process.poll() is None:
-                process.kill()
+                _kill(process)
             process.communicate()
         eventually(lambda: not self.live_entries(), lambda: f"recorders left: {self.live_entries()}")
+
+
+def _kill(process: subprocess.Popen[str]) -> None:
+    """With those that it started, where it leads a group: a launcher's ranks outlive it."""
+    if os.getpgid(process.pid) == process.pid:
+        os.killpg(process.pid, signal.SIGKILL)
+    else:
+        process.kill()
 
 
 class Terminal:

@@ -1,0 +1,274 @@
+"""``bedside attach PID``: real trainings that nobody has prepared, entered while they run, and left again."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+from unprepared import Training, attach, bedside, halve_the_rate, messages, recorded, series
+from world import HERE, eventually
+
+from monitor.record.runfile import read_run
+from probe import wire
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="a running process can be entered on Linux only")
+
+ON_THE_RECORD = re.compile(
+    r"found (?P<found>.*)\n"
+    r"on the record as (?P<name>\S+) \((?P<run>[0-9a-f]{8})\); (?P<before>[^;]*); "
+    r"the training was stopped for \d+\.\d ms and then held up for \d+ ms\n"
+    r"bedside watch (?P=run) shows it; bedside detach \d+ takes the probe off again\n"
+)
+
+
+def plain_script(world, *words):
+    process = subprocess.Popen(
+        [sys.executable, str(HERE / "plain_script.py"), *map(str, words)],
+        env=world.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    world.started.append(process)
+    return process
+
+
+def test_a_plain_script_that_runs_is_on_the_record_has_its_rate_halved_and_is_left_as_its_twin(world):
+    script = plain_script(world, 3000)
+
+    def entered():
+        status, out, _ = bedside(world, "attach", script.pid)
+        return status == 0 and ON_THE_RECORD.fullmatch(out)
+
+    said = eventually(entered)
+    rate = halve_the_rate(world, said["run"])
+    last = recorded(world, least=300)[-1][0]
+    assert bedside(world, "detach", script.pid)[0] == 0
+    out, err = script.communicate(timeout=120)
+    (goodbye,) = messages(world, wire.Goodbye)
+    twin, _ = plain_script(world, 3000, rate.applied["from_step"], goodbye.step).communicate(timeout=120)
+
+    print(said[0])
+    assert (said["found"], said["name"]) == (
+        "model (Sequential, 2,132 parameters; Adam), with CosineAnnealingLR",
+        "plain_script",
+    )
+    assert (goodbye.reason, err) == ("detached", "")
+    assert rate.applied["from_step"] < last <= goodbye.step < 3000
+    assert out == twin
+
+
+KNOWN = [  # Adam's state tells how many steps there were
+    "functional", "accumulated_amp", "scheduled", "imported_name", "loader_with_workers", "hidden_from_the_collector",
+    "deep_in_objects", "evaluating", "saving", "compiled_model", "compiled_step",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("shape", KNOWN)
+def test_a_running_loop_of_any_shape_is_on_the_record_with_its_own_losses_and_steps(world, shape):
+    training = Training(world, shape)
+    attach(world, training)
+    recorded(world)
+    assert bedside(world, "detach", training.pid)[0] == 0
+
+    own = training.end()["losses"]
+
+    points = series(world.run_files()[0], "train/loss")
+    first = points[0][0]
+    assert first > 1
+    assert [step for step, _ in points] == list(range(first, first + len(points)))
+    assert [value for _, value in points] == [own[step - 1] for step, _ in points]
+
+
+def test_where_no_state_tells_of_earlier_steps_those_since_the_attach_are_counted(world):
+    training = Training(world, "criterion_module")
+    said = ON_THE_RECORD.fullmatch(attach(world, training))
+    recorded(world)
+    bedside(world, "detach", training.pid)
+
+    own = training.end()["losses"]
+
+    steps, values = zip(*series(world.run_files()[0], "train/loss"), strict=True)
+    before = own.index(values[0])
+    (mark, *_) = [mark for batch in messages(world, wire.Batch) for mark in batch.marks]
+    assert said["before"] == "its steps so far are not known"
+    assert (mark.step, mark.text) == (0, "attached to the running training; its earlier steps are not known")
+    assert before > 0
+    assert steps == tuple(range(1, len(values) + 1))
+    assert list(values) == own[before : before + len(values)]
+
+
+def test_several_trainings_are_listed_and_chosen_by_name(world):
+    training = Training(world, "gan")
+    training.wait_until_it_trains()
+    listed = bedside(world, "attach", training.pid)
+    wrong = bedside(world, "attach", training.pid, "--model", "critic")
+    said = ON_THE_RECORD.fullmatch(
+        attach(world, training, "--model", "discriminator", "--model", "generator", "--name", "pair")
+    )
+    recorded(world)
+    bedside(world, "detach", training.pid)
+
+    own = training.end()["losses"]
+
+    candidates = (
+        "\n  generator (Sequential, 216 parameters; Adam)\n  discriminator (Sequential, 161 parameters; Adam)\n"
+    )
+    choose = "bedside attach: several are trained there; choose with --model NAME, also more than once:"
+    assert listed == (2, "", choose + candidates)
+    assert wrong[2].startswith(f"bedside attach: no critic is trained in process {training.pid}; choose with --model")
+    assert said["name"] == "pair"
+    hello = messages(world, wire.Hello)[0]
+    assert (hello.model, hello.optimizer, len(hello.layers)) == ("ModuleDict", "Adam", 4)
+    key = "train/loss" if hello.groups[0].name == "discriminator/0" else "train/loss/discriminator"
+    points = recorded(world, key)
+    assert [value for _, value in points] == [own[step - 1] for step, _ in points]
+
+
+def test_each_rank_of_a_job_under_torchrun_is_entered_by_itself(world):
+    job = Training(world, "two_ranks", command=(sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2"))
+    job.wait_until_it_trains()
+    pids = eventually(lambda: job.ranks() if len(job.ranks()) == 2 else None)
+    said = [bedside(world, "attach", pid) for pid in pids]
+    recorded_runs = eventually(lambda: len(world.run_files()) == 2 and world.run_files())
+    eventually(lambda: min(len(series(file, "train/loss")) for file in recorded_runs) > 50)
+    for pid in pids:
+        assert bedside(world, "detach", pid)[0] == 0
+
+    job.end()
+
+    assert [status for status, _, _ in said] == [0, 0]
+    assert "found network (DistributedDataParallel" in said[0][1]
+    for rank in (0, 1):
+        own = job.noted(rank)["losses"]
+        hellos = {file: next(m for m in read_run(file) if isinstance(m, wire.Hello)) for file in recorded_runs}
+        (file,) = [file for file, hello in hellos.items() if hello.rank == rank]
+        points = series(file, "train/loss")
+        assert [value for _, value in points] == [own[step - 1] for step, _ in points]
+
+
+# ------------------------------------------------------------------------------------------------- it leaves no trace
+
+
+def cycles(world, training, number):
+    """So many times on and off; how long the training was stopped and held up in each, in milliseconds."""
+    paused = []
+    for _ in range(number):
+        for command in ("attach", "detach"):
+            status, out, err = bedside(world, command, training.pid)
+            assert (status, err) == (0, ""), err
+            paused.append(
+                tuple(map(float, re.search(r"for ([\d.]+) ms and then held up for (\d+) ms", out).groups()))
+            )
+    return paused
+
+
+@pytest.mark.parametrize(
+    ("shape", "number"),
+    [
+        ("functional", 3),
+        ("accumulated_amp", 3),
+        pytest.param("criterion_module", 100, marks=pytest.mark.slow),
+        pytest.param("accumulated_amp", 100, marks=pytest.mark.slow),
+        pytest.param("loader_with_workers", 100, marks=pytest.mark.slow),
+    ],
+)
+def test_on_and_off_again_and_again_changes_no_bit_of_the_training(world, shape, number):
+    training = Training(world, shape, "--pace-s", "0.001")
+    training.wait_until_it_trains()
+    first = training.state()
+    paused = cycles(world, training, number)
+    last = training.state()
+    own = training.end()
+
+    twin = Training(world, shape, "--pace-s", "0", "--steps", str(len(own["losses"])))
+    twin.process.communicate(timeout=300)
+
+    stopped, held = zip(*paused, strict=True)
+    print(f"{shape}: stopped {max(stopped):.1f} ms and held up {max(held):.0f} ms at most, of {len(paused)}")
+    assert twin.noted() == own
+    assert (last.threads, last.descriptors) == (first.threads, first.descriptors)
+
+
+def test_nothing_is_left_in_the_process_once_the_probe_is_off(world):
+    training = Training(world, "looks_at_itself")
+    attach(world, training)
+    assert bedside(world, "detach", training.pid)[0] == 0
+
+    traces = training.end()["traces"]
+
+    assert traces["at first"] == traces["at last"]
+    assert traces["meanwhile"] != traces["at first"]
+
+
+# ---------------------------------------------------------------------------------------------------- at odd moments
+
+
+def test_an_attach_at_start_up_waits_for_the_first_step(world):
+    training = Training(world, "functional", "--start-s", "8")
+    eventually(training.has_torch)
+
+    def waits():
+        status, out, err = bedside(world, "attach", training.pid)
+        assert status == 0 or "it is importing torch just now" in err
+        return "nothing is trained there yet; a probe waits for the first step" in out
+
+    eventually(waits)
+    points = recorded(world)
+    bedside(world, "detach", training.pid)
+
+    own = training.end()["losses"]
+
+    assert points[0] == (1, own[0])
+    assert [value for _, value in points] == own[: len(points)]
+
+
+def test_an_attach_while_the_step_is_being_compiled_neither_fails_nor_disturbs(world):
+    training = Training(world, "compiled_step", "--steps", "300")
+    eventually(training.has_torch)
+    tries = []
+    while not training.notes.with_suffix(".begun").exists():
+        tries.append(bedside(world, "attach", training.pid))
+        tries.append(bedside(world, "detach", training.pid))
+    training.process.communicate(timeout=120)
+    own = training.noted()
+
+    twin = Training(world, "compiled_step", "--steps", "300")
+    twin.process.communicate(timeout=120)
+
+    assert [err for status, _, err in tries if "Traceback" in err] == []
+    assert twin.noted() == own
+
+
+def test_two_attaches_at_once_put_on_one_probe(world):
+    training = Training(world, "functional")
+    training.wait_until_it_trains()
+    words = [sys.executable, "-m", "monitor", "attach", str(training.pid)]
+    both = [
+        subprocess.Popen(words, env=world.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        for _ in range(2)
+    ]
+    said = [process.communicate(timeout=60) for process in both]
+    recorded(world)
+
+    assert [process.returncode for process in both] == [0, 0], said
+    (name,) = {re.search(r"\(([0-9a-f]{8})\)", out)[1] for out, _ in said}
+    assert [file.stem.rpartition("-")[2] for file in world.run_files()] == [name]
+    training.end()
+
+
+def test_a_target_that_ends_meanwhile_is_said_to_have_ended(world):
+    blocked = world.python("import torch, time; print('ready', flush=True); time.sleep(1000)")
+    attaching = subprocess.Popen(
+        [sys.executable, "-m", "monitor", "attach", str(blocked.pid)],
+        env=world.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    eventually(lambda: list(Path(tempfile.gettempdir()).glob("bedside-*/line")))
+    blocked.kill()
+    blocked.wait()
+
+    out, err = attaching.communicate(timeout=60)
+
+    assert (attaching.returncode, out) == (2, "")
+    assert err == f"bedside attach: process {blocked.pid} has ended meanwhile\n"
