@@ -21,6 +21,8 @@ from probe.wire import Batch, ClassCounts, Heartbeat, LayerStats, Message, Notic
 TRAIN_SAMPLES = 512
 #: Measured steps kept of each layer statistic, for the sparklines.
 RECENT_LAYERS = 64
+#: The fact that says what the probe cannot see of this training.
+HIDDEN = "hidden"
 
 #: How many of each class were right, and how many there were.
 Counts = tuple[NDArray[np.int64], NDArray[np.int64]]
@@ -80,6 +82,11 @@ class History:
     def view(self, key: str) -> View | None:
         series = self._series.get(key)
         return series.view() if series is not None else None
+
+    def said(self) -> tuple[str, ...]:
+        """What the recorder and the probe have to say, the newest last."""
+        hidden = self.facts.get(HIDDEN)
+        return (*self.notices, *([str(hidden)] if hidden else []))
 
     def alerts(self) -> tuple[Alert, ...]:
         return tuple(alert for _, alert in sorted(self._alerts.items()))

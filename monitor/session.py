@@ -143,7 +143,7 @@ class Session:
             marks=tuple(history.marks),
             gaps=tuple(history.gaps),
             facts=dict(history.facts),
-            notices=tuple(history.notices),
+            notices=history.said(),
             cost_us=beat.cost_us if beat else 0.0,
             cost_share=beat.cost_share if beat else 0.0,
             dropped=beat.dropped if beat else 0,

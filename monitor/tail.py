@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterable, Iterator
 
 from monitor.feeds import Event, LinkChanged
-from monitor.history import History
+from monitor.history import HIDDEN, History
 from monitor.model import Alert, Goodbye, Hello, Link, Mark, Severity
 from monitor.rows import column_of, steps_of, times_of
 from probe.wire import Batch, Message, Notice
@@ -60,6 +60,9 @@ class Tail:
     def _of_batch(self, batch: Batch, before: int) -> Iterator[str]:
         for mark in batch.marks:
             yield self._of_mark(mark)
+        for fact in batch.facts:
+            if fact.name == HIDDEN:
+                yield self._line("○", str(fact.value), fact.step)
         evaluations = evaluated(batch)
         for step, time_s in evaluations.items():
             yield self._line("·", self._numbers(step), step, time_s)

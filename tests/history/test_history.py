@@ -184,6 +184,14 @@ def test_the_newest_fact_of_a_name_holds(history):
     assert history.facts == {"epoch": 2}
 
 
+def test_what_the_probe_cannot_see_is_said_after_what_the_recorder_says(history):
+    history.apply(wire.Notice(text="the disk is full", time_s=1.0))
+    history.apply(batch(1, build=lambda b: b.fact(1, "hidden", "Activations are not available.")))
+    history.apply(batch(2, build=lambda b: b.fact(3, "hidden", "Activations are not available. Nor is validation.")))
+
+    assert history.said() == ("the disk is full", "Activations are not available. Nor is validation.")
+
+
 def test_a_gap_is_the_same_live_and_in_a_page(history):
     batches = [
         batch(1, [(1, {"train/loss": 2.0}), (2, {"train/loss": 2.0})]),
