@@ -15,7 +15,7 @@ class Record(Protocol):
     """One hand-over from the training thread. It is looked at later, in the sender's thread, in order."""
 
     def ready(self) -> bool:
-        """Whether its numbers have arrived on the host; the sender asks again 50 ms later if not."""
+        """Whether its numbers have arrived on the host; the sender asks again at its next wake-up if not."""
 
     def write(self, batch: BatchBuilder) -> None:
         """Put its numbers into the batch."""
