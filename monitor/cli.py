@@ -54,7 +54,10 @@ Run = Callable[[argparse.Namespace], int]
 
 def _watch(sub: argparse.ArgumentParser) -> Run:
     sub.add_argument(
-        "target", nargs="?", metavar="RUN", help="a run's name or id, a run file, a folder with one; else the newest"
+        "target",
+        nargs="?",
+        metavar="RUN",
+        help="a run's name or id, its file, a folder with one, ssh://HOST[/RUN]; else the newest",
     )
     sub.add_argument("--fps", type=_fps, default=4.0, metavar="N", help="frames a second, 0.5 to 30 (default 4)")
     sub.add_argument("--read-only", action="store_true", help="only look; offer no intervention")
@@ -80,7 +83,10 @@ def _fps(text: str) -> float:
 
 def _tail(sub: argparse.ArgumentParser) -> Run:
     sub.add_argument(
-        "target", nargs="?", metavar="RUN", help="a run's name or id, a run file, a folder with one; else the newest"
+        "target",
+        nargs="?",
+        metavar="RUN",
+        help="a run's name or id, its file, a folder with one, ssh://HOST[/RUN]; else the newest",
     )
     sub.add_argument("--until-alert", action="store_true", help="end with status 1 at the first alarm")
 
@@ -111,12 +117,13 @@ def _diagnose(sub: argparse.ArgumentParser) -> Run:
 
 
 def _runs(sub: argparse.ArgumentParser) -> Run:
+    sub.add_argument("machine", nargs="?", metavar="ssh://HOST", help="another machine; else this one")
     sub.add_argument("--json", action="store_true", help="print one JSON array")
 
     def run(args: argparse.Namespace) -> int:
         from monitor import listing
 
-        return listing.runs(as_json=args.json)
+        return listing.runs(args.machine, as_json=args.json)
 
     return run
 
@@ -197,7 +204,7 @@ _WHAT = ("lr", "checkpoint", "pause", "resume", "stop", "interrupt", "detail", "
 
 
 def _do(sub: argparse.ArgumentParser) -> Run:
-    sub.add_argument("target", metavar="RUN", help="a run's name or id")
+    sub.add_argument("target", metavar="RUN", help="a run's name or id, or ssh://HOST[/RUN]")
     sub.add_argument("what", metavar="WHAT", choices=_WHAT, help=", ".join(_WHAT))
     sub.add_argument("words", nargs="*", metavar="VALUE", help="lr: x0.5 or 3e-4; detail: steps; note: a text")
     sub.add_argument("--group", metavar="NAME", help="lr: of this parameter group alone")
@@ -241,7 +248,7 @@ COMMANDS: tuple[tuple[str, Callable[[argparse.ArgumentParser], Run], str], ...] 
     ("do", _do, "intervene in a run: its learning rate, a checkpoint, pause, resume, stop"),
     ("tail", _tail, "print a run's events, a line each"),
     ("diagnose", _diagnose, "run the alert rules over a finished run or somebody else's log"),
-    ("runs", _runs, "list the runs of this machine"),
+    ("runs", _runs, "list the runs of this machine, or of another one"),
     ("rules", _rules, "list the alert rules, or print the definition of one"),
     ("doctor", _doctor, "say what is wrong with this set-up, if anything"),
     ("demo", _demo, "watch a real training on real data; --fault makes it sick"),

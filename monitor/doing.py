@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from monitor import actions
 from monitor.actions import NoAnswer
+from monitor.feeds import close
 from monitor.model import Action
 from monitor.record import registry
+from monitor.remote import RemoteError
+from monitor.remote.reach import SCHEMES, reach
 from monitor.tail import printable
 from monitor.words import WordsError, meant
 from probe import wire
@@ -30,11 +34,11 @@ def do(
     """Give a command, wait until it is applied or refused, and print what was. Returns the exit status."""
     try:
         action = meant(what, words, group=group, checkpoint=checkpoint)
-        run = registry.find(target).live
-        if run is None:
-            return _complain(f"{target} is not running", REFUSED)
-        ack = actions.give(run.ask, actions.command(run.run_id, action), answer_s=wait_s)
-    except (WordsError, registry.RunError) as error:
+        with _run(target) as (run_id, address):
+            if not address:
+                return _complain(f"{target} is not running", REFUSED)
+            ack = actions.give(address, actions.command(run_id, action), answer_s=wait_s)
+    except (WordsError, registry.RunError, RemoteError) as error:
         return _complain(str(error), USAGE)
     except NoAnswer as error:
         return _complain(str(error), REFUSED)
@@ -45,6 +49,20 @@ def do(
     else:
         _complain(f"refused: {ack.text}", REFUSED)
     return 0 if ack.ok else REFUSED
+
+
+@contextlib.contextmanager
+def _run(target: str) -> Iterator[tuple[str, str]]:
+    """The run's id, and where its commands go: nowhere if it is not running."""
+    if target.startswith(SCHEMES):
+        far = reach(target)
+        try:
+            yield far.run_id, far.ask
+        finally:
+            close(far.feed)
+    else:
+        entry = registry.find(target)
+        yield entry.run_id, entry.live.ask if entry.live else ""
 
 
 def act(run_id: str, action: Action) -> wire.Ack:

@@ -11,11 +11,16 @@ import time
 USAGE = 2
 
 
-def runs(*, as_json: bool) -> int:
-    """The runs that have a file or are served, newest first."""
+def runs(machine: str | None = None, *, as_json: bool) -> int:
+    """The runs that have a file or are served, newest first; those of another machine if ``machine`` names one."""
     from monitor.record import registry
+    from monitor.remote import RemoteError, reach
 
-    entries = registry.run_files()
+    try:
+        entries = reach.runs(machine) if machine else registry.run_files()
+    except RemoteError as error:
+        print(f"bedside runs: {error}", file=sys.stderr)
+        return USAGE
     if as_json:
         rows = [
             {
@@ -31,7 +36,7 @@ def runs(*, as_json: bool) -> int:
         print(json.dumps(rows, indent=1))
         return 0
     if not entries:
-        print(f"no runs in {registry.home()} yet; attach the probe to a training, or try `bedside demo`")
+        print(f"no runs in {machine or registry.home()} yet; attach the probe to a training, or try `bedside demo`")
         return 0
     width = max(4, *(len(entry.name) for entry in entries))
     print(f"  {'ID':8}  {'NAME':{width}}  {'STARTED':19}  FILE")

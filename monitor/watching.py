@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,6 +19,8 @@ from monitor.record import registry
 from monitor.record.runfile import RunFileError, open_file, read_run
 from monitor.record.story import before
 from monitor.record.summary import Summary, summary
+from monitor.remote import RemoteError
+from monitor.remote.reach import SCHEMES, Reached, reach
 from monitor.session import Session, state_at_end
 from monitor.tail import Tail, ending, printable
 
@@ -27,10 +30,11 @@ RUNS = 12
 
 
 class Target(NamedTuple):
-    """A run that was found: what it is called, and where its messages come from."""
+    """A run that was found: what it is called, and where its messages come from; ``far`` if on another machine."""
 
     name: str
     feed: Feed
+    far: Reached | None = None
 
 
 class TargetError(Exception):
@@ -48,7 +52,13 @@ def resolve(text: str | None) -> Target:
 
 
 def _named(text: str) -> Target:
-    if text.startswith(("tcp://", "ssh://")):
+    if text.startswith(SCHEMES):
+        try:
+            far = reach(text)
+        except RemoteError as error:
+            raise TargetError(str(error)) from error
+        return Target(far.name, far.feed, far)
+    if text.startswith("tcp://"):
         raise TargetError(f"{text}: runs of other machines are not read yet; log in there and type `bedside`")
     try:
         entry = registry.find(text)
@@ -136,13 +146,15 @@ def watch(text: str | None, *, fps: float = 4.0, ascii_only: bool = False, read_
     from monitor.app.app import MonitorApp
     from monitor.doing import act
 
-    session = Session(target.feed, source=target.name, runs=run_rows)
+    far = target.far
+    session = Session(target.feed, source=target.name, runs=far_rows(far) if far else run_rows)
     session.start()
     try:
-        MonitorApp(session.latest, act=None if read_only else act, fps=fps, ascii=ascii_only).run()
+        hand = far.act if far else act
+        MonitorApp(session.latest, act=None if read_only else hand, fps=fps, ascii=ascii_only).run()
     finally:
         session.close()
-    print(parting(session.latest()))
+    print(parting(session.latest(), text if far else None))
     return 0
 
 
@@ -179,11 +191,17 @@ def run_of_process(pid: int) -> str | None:
 
 def run_rows() -> tuple[RunRow, ...]:
     """The newest runs of this machine for the list on the screen."""
-    return tuple(_row(entry) for entry in registry.run_files()[:RUNS])
+    entries = registry.run_files()[:RUNS]
+    return tuple(_row(entry, summary(entry.path) if entry.path else Summary()) for entry in entries)
 
 
-def _row(entry: registry.RunEntry) -> RunRow:
-    stands = summary(entry.path) if entry.path else Summary()
+def far_rows(far: Reached) -> Callable[[], tuple[RunRow, ...]]:
+    """The runs of another machine as they were when it was asked."""
+    rows = tuple(_row(listed.entry, listed.stands) for listed in far.runs)
+    return lambda: rows
+
+
+def _row(entry: registry.RunEntry, stands: Summary) -> RunRow:
     if stands.goodbye is not None:
         state = state_at_end(stands.goodbye)
     else:
@@ -200,12 +218,12 @@ def _row(entry: registry.RunEntry) -> RunRow:
     )
 
 
-def parting(snapshot: Snapshot) -> str:
-    """What stays on the terminal when the screen is left."""
+def parting(snapshot: Snapshot, far: str | None = None) -> str:
+    """What stays on the terminal when the screen is left; ``far`` is what was typed for another machine's run."""
     hello, goodbye = snapshot.hello, snapshot.goodbye
     if hello is None:
         return "monitor closed; no run was seen"
-    name = shlex.quote(printable(hello.run_id if _is_ambiguous(hello.name) else hello.name))
+    name = shlex.quote(printable(far or (hello.run_id if _is_ambiguous(hello.name) else hello.name)))
     if goodbye is not None:
         return f"monitor closed; {name}: {printable(ending(goodbye)[1])} (bedside watch {name} shows it again)"
     return f"monitor closed; the training goes on (bedside watch {name} to come back)"

@@ -15,15 +15,20 @@ from pathlib import Path
 
 
 def main(arguments: list[str]) -> int:
-    """Detach, then record until the run is over and nobody watches."""
+    """Detach, then record until the run is over and nobody watches. ``read WORDS`` reads instead, for ``ssh://``."""
     options = _parser().parse_args(arguments)
     sys.path += options.path
+    if options.words:
+        return _read(options.words[1:])
     _detach()
     try:
         if not __package__:
             _load_by_place("probe", "monitor")
+        from monitor.record import reader
         from monitor.record.recorder import Setup, record
 
+        with contextlib.suppress(OSError):  # a home that cannot be written is said by who writes the run file
+            reader.leave()
         record(
             Setup(
                 stem=options.run_id,
@@ -41,13 +46,22 @@ def main(arguments: list[str]) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m monitor.record", description=__doc__)
-    parser.add_argument("--run-id", required=True, help="the run's id, and .rN for rank N: the sockets' names")
-    parser.add_argument("--folder", required=True, help="the private folder of the sockets")
-    parser.add_argument("--pid", type=int, required=True, help="the training process")
+    parser.add_argument("words", nargs=argparse.REMAINDER, help="read, and what; see reader.py")
+    parser.add_argument("--run-id", help="the run's id, and .rN for rank N: the sockets' names")
+    parser.add_argument("--folder", help="the private folder of the sockets")
+    parser.add_argument("--pid", type=int, help="the training process")
     parser.add_argument("--pidfd", type=int, help="an inherited pidfd of it")
     parser.add_argument("--lifeline", type=int, help="the inherited end of a pipe that the probe reads")
     parser.add_argument("--path", action="append", default=[], help="a folder to look for packages in, last of all")
     return parser
+
+
+def _read(words: list[str]) -> int:
+    if not __package__:
+        _load_by_place("probe", "monitor")
+    from monitor.record import reader
+
+    return reader.main(words)
 
 
 def _detach() -> None:

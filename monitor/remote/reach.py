@@ -1,0 +1,75 @@
+"""From an address of another machine to a run there: its messages, and the way for commands."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from monitor import actions
+from monitor.feeds import Feed
+from monitor.feeds.continued import ContinuedFeed
+from monitor.model import Ack, Action
+from monitor.record.reader import Found, Listed
+from monitor.record.registry import RunEntry
+from monitor.remote import RemoteError, far, ssh
+from monitor.remote.feed import FarFile, SshFeed
+from monitor.remote.ssh import Host
+from probe import wire
+
+SCHEMES = ("ssh://",)
+
+
+@dataclass(frozen=True)
+class Reached:
+    """A run on another machine; ``ask`` is where its commands go, empty if it is over."""
+
+    run_id: str
+    name: str
+    feed: Feed
+    ask: str = ""
+    runs: tuple[Listed, ...] = ()
+
+    def act(self, run_id: str, action: Action) -> Ack:
+        """Give a command; the answer, or a refusal that says why there is none."""
+        if not self.ask:
+            return Ack(id="", ok=False, text="the run is over")
+        try:
+            return actions.give(self.ask, actions.command(run_id, action))
+        except actions.NoAnswer as error:
+            return Ack(id="", ok=False, text=str(error))
+
+
+def reach(text: str) -> Reached:
+    """The run at ``ssh://[user@]host[:port][/RUN]``. Raises :class:`RemoteError`."""
+    host, name = ssh.parse(text)
+    found = far.find(host, name)
+    entry = found.entry
+    feed = _feed(host, found)
+    ask = feed.ask if isinstance(feed, SshFeed) else ""
+
+    def before(hello: wire.Hello) -> Iterator[wire.Message]:
+        try:
+            yield from far.messages(host, "before", hello.run_id, in_batch=True)
+        except RemoteError as error:
+            yield wire.Notice(text=f"The run before this one cannot be read: {error}")
+
+    return Reached(entry.run_id, entry.name, ContinuedFeed(feed, before), ask, tuple(found.runs))
+
+
+def runs(place: str) -> list[RunEntry]:
+    """The runs of ``ssh://[user@]host[:port]``, newest first. Raises :class:`RemoteError`."""
+    return far.runs(ssh.parse(place)[0])
+
+
+def _feed(host: Host, found: Found) -> SshFeed | FarFile:
+    entry = found.entry
+    if entry.live is None:
+        return FarFile(host, entry.run_id or entry.name)
+    if entry.live.host != found.host:
+        raise RemoteError(
+            f"{entry.name} runs on {entry.live.host}, and {found.host} has only its file: "
+            f"try ssh://{entry.live.host}/{entry.run_id} (a ProxyJump in ~/.ssh/config leads through {found.host})"
+        )
+    feed = SshFeed(host, found)
+    feed.open()
+    return feed
