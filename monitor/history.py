@@ -6,7 +6,8 @@ One thread applies messages; what it hands out is frozen or a view that stays va
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from typing import Generic, TypeVar
 
 import msgspec
 import numpy as np
@@ -15,14 +16,21 @@ from numpy.typing import NDArray
 from monitor import rows
 from monitor.model import EMPTY, Alert, ClassTable, Floats, Goodbye, Hello, Layer, LayerTable, Mark, Phase, Steps
 from monitor.pyramid import Series, View
-from probe.wire import Batch, ClassCounts, Heartbeat, LayerStats, Message, Notice
+from probe.wire import Batch, ClassCounts, Column, Heartbeat, LayerStats, Message, Notice
 
 #: Training counts are summed over the newest windows until they hold this many samples.
 TRAIN_SAMPLES = 512
 #: Measured steps kept of each layer statistic, for the sparklines.
 RECENT_LAYERS = 64
-#: The fact that says what the probe cannot see of this training.
-HIDDEN = "hidden"
+#: Rows kept of a table over the whole run, for the heat maps; between half of them and all.
+COURSE = 256
+#: The fact that says what the probe cannot see of this training, and the one that an epoch began.
+HIDDEN, EPOCH = "hidden", "epoch"
+
+#: The layer statistic whose course is kept.
+GRAD_NORM = "grad_norm"
+
+Row = TypeVar("Row")
 
 #: How many of each class were right, and how many there were.
 Counts = tuple[NDArray[np.int64], NDArray[np.int64]]
@@ -51,6 +59,8 @@ class History:
         self.notices: dict[str, None] = {}
         self._series: dict[str, Series] = {}
         self._alerts: dict[int, Alert] = {}
+        self.epochs: list[tuple[int, float]] = []
+        self._clock = Series("clock")
         self._layers = LayerHistory()
         self._classes = {split: ClassHistory(split) for split in ("train", "val")}
 
@@ -82,6 +92,10 @@ class History:
     def view(self, key: str) -> View | None:
         series = self._series.get(key)
         return series.view() if series is not None else None
+
+    def clock(self) -> View:
+        """The Unix time of the first step and of the last step of each batch."""
+        return self._clock.view()
 
     def said(self) -> tuple[str, ...]:
         """What the recorder and the probe have to say, the newest last."""
@@ -123,6 +137,8 @@ class History:
             self._apply_rows(batch)
         for fact in batch.facts:
             self.facts[fact.name] = fact.value
+            if fact.name == EPOCH and isinstance(fact.value, (int, float)):
+                self.epochs.append((fact.step, float(fact.value)))
         for stats in batch.layers:
             self._layers.add(stats)
         for counts in batch.classes:
@@ -142,6 +158,8 @@ class History:
         self.step = max(self.step, int(steps[-1]))
         if self.first_time_s is None:
             self.first_time_s = float(times_s[0])
+            self._clock.append(steps[:1], times_s[:1])
+        self._clock.append(steps[-1:], times_s[-1:])
         self.last_time_s = float(times_s[-1])
         self.busy_s = max(self.busy_s, self.last_time_s)
 
@@ -156,17 +174,41 @@ class History:
                 self.gaps.append((first, int(steps[after]) - 1))
 
 
+class Course(Generic[Row]):
+    """Rows over the whole run, evenly thinned: when they are too many, every second goes, and of those to come."""
+
+    def __init__(self) -> None:
+        self._rows: list[tuple[int, Row]] = []
+        self._every, self._seen = 1, 0
+
+    def add(self, step: int, row: Row) -> None:
+        if self._seen % self._every == 0:
+            self._rows.append((step, row))
+        self._seen += 1
+        if len(self._rows) > COURSE:
+            self._rows, self._every = self._rows[::2], 2 * self._every
+
+    def table(self, values: Callable[[Row], Floats]) -> tuple[Floats, Steps]:
+        """float64[k, n] and int64[k]."""
+        if not self._rows:
+            return np.empty((0, 0)), np.empty(0, np.int64)
+        return np.stack([values(row) for _, row in self._rows]), np.array([step for step, _ in self._rows], np.int64)
+
+
 class LayerHistory:
     """The newest statistics of each layer, and a short past. One that is not in every report keeps its last."""
 
     def __init__(self) -> None:
         self._recent: deque[LayerStats] = deque(maxlen=RECENT_LAYERS)
         self._newest: dict[str, LayerStats] = {}
+        self._course: Course[Column] = Course()
         self._table: LayerTable | None = None
 
     def add(self, stats: LayerStats) -> None:
         self._recent.append(stats)
         self._newest |= dict.fromkeys(stats.stats, stats)
+        if GRAD_NORM in stats.stats:
+            self._course.add(stats.step, stats.stats[GRAD_NORM])
         self._table = None
 
     def table(self, hello: Hello | None) -> LayerTable:
@@ -186,12 +228,20 @@ class LayerHistory:
                 index, values = rows.layer_points(column, n)
                 known = index < n
                 recent[key][row, index[known]] = values[known]
+        measured = {}
+        for key, stats in self._newest.items():
+            index, _ = rows.layer_points(stats.stats[key], n)
+            measured[key] = np.isin(np.arange(n), index)
+        course, course_steps = self._course.table(lambda column: rows.layer_values(column, n))
         return LayerTable(
             step=int(steps[-1]) if len(steps) else 0,
             layers=layers,
             latest={key: rows.layer_values(stats.stats[key], n) for key, stats in self._newest.items()},
             recent=recent,
             recent_steps=steps,
+            measured=measured,
+            course=course,
+            course_steps=course_steps,
         )
 
 
@@ -207,6 +257,7 @@ class ClassHistory:
         self._step = 0
         self._newest: deque[Counts] = deque()
         self._before: deque[Counts] = deque()
+        self._course: Course[Floats] = Course()
 
     def add(self, counts: ClassCounts) -> None:
         correct, total, _ = rows.counts_of(counts)
@@ -214,6 +265,7 @@ class ClassHistory:
             self._forget()
         self._step = counts.step
         self._newest.append((correct, total))
+        self._course.add(counts.step, _share(correct, total))
         while _samples(self._newest) - _samples([self._newest[0]]) >= self._samples:
             self._before.append(self._newest.popleft())
         while self._before and _samples(self._before) - _samples([self._before[0]]) >= self._samples:
@@ -225,6 +277,7 @@ class ClassHistory:
         correct, total = _sum(self._newest)
         names = tuple(hello.classes) if hello is not None else ()
         names += tuple(str(index) for index in range(len(names), len(total)))
+        course, course_steps = self._course.table(lambda accuracy: accuracy)
         return ClassTable(
             split=self._split,
             step=self._step,
@@ -232,6 +285,8 @@ class ClassHistory:
             accuracy=_share(correct, total),
             before=_share(*_sum(self._before)) if self._before else np.full(len(total), np.nan),
             total=total,
+            course=course,
+            course_steps=course_steps,
         )
 
 

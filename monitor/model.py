@@ -125,8 +125,10 @@ class SeriesView(Protocol):
 class LayerTable:
     """The newest per-layer statistics, and a short past of each for the sparklines.
 
-    ``latest[stat]`` is float64[layers] with NaN where a layer has no such value; ``recent[stat]`` is
-    float64[k, layers], oldest first, ``recent_steps`` int64[k].
+    ``latest[stat]`` is float64[layers] with NaN where a layer has no such value or where it is NaN, which
+    ``measured[stat]``, bool[layers], tells apart; ``recent[stat]`` is float64[k, layers], oldest first,
+    ``recent_steps`` int64[k]. ``course`` is the gradient norm over the whole run, float64[k, layers], and
+    ``course_steps`` int64[k].
     """
 
     step: int = 0
@@ -134,6 +136,9 @@ class LayerTable:
     latest: Mapping[str, Floats] = field(default_factory=dict)
     recent: Mapping[str, Floats] = field(default_factory=dict)
     recent_steps: Steps = field(default_factory=lambda: np.empty(0, np.int64))
+    measured: Mapping[str, NDArray[np.bool_]] = field(default_factory=dict)
+    course: Floats = field(default_factory=lambda: np.empty((0, 0)))
+    course_steps: Steps = field(default_factory=lambda: np.empty(0, np.int64))
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +147,7 @@ class ClassTable:
 
     ``accuracy`` and ``before`` are float64[classes], 0 to 1, NaN for a class without samples. For training the
     counts are those of the newest window of at least 512 samples, for validation those of the newest evaluation.
+    ``course`` is the accuracy over the whole run, float64[k, classes], and ``course_steps`` int64[k].
     """
 
     split: str = "val"
@@ -150,6 +156,8 @@ class ClassTable:
     accuracy: Floats = field(default_factory=lambda: np.empty(0))
     before: Floats = field(default_factory=lambda: np.empty(0))
     total: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
+    course: Floats = field(default_factory=lambda: np.empty((0, 0)))
+    course_steps: Steps = field(default_factory=lambda: np.empty(0, np.int64))
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,6 +198,8 @@ class Snapshot:
     last_time_s: float | None = None
     goodbye: Goodbye | None = None
     series: Mapping[str, SeriesView] = field(default_factory=dict)
+    clock: SeriesView | None = None
+    epochs: tuple[tuple[int, float], ...] = ()
     layers: LayerTable = field(default_factory=LayerTable)
     train_classes: ClassTable = field(default_factory=lambda: ClassTable(split="train"))
     val_classes: ClassTable = field(default_factory=lambda: ClassTable(split="val"))

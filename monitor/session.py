@@ -136,6 +136,8 @@ class Session:
             last_time_s=history.last_time_s,
             goodbye=history.goodbye,
             series=series,
+            clock=history.clock(),
+            epochs=tuple(history.epochs),
             layers=history.layers(),
             train_classes=history.classes("train"),
             val_classes=history.classes("val"),

@@ -200,22 +200,6 @@ def log_track(value: float, width: int, low: float, high: float) -> int | None:
     return min(max(round(share * (width - 1)), 0), width - 1)
 
 
-def x_labels(first: float, last: float, cells: int) -> list[tuple[int, str]]:
-    """Round steps along an axis of ``cells`` cells: the cell where each label begins, and the label."""
-    if cells < 8 or last <= first:
-        return []
-    step = max(round_step((last - first) / max(cells // 14, 1)), 1.0)
-    labels: list[tuple[int, str]] = []
-    free = 0
-    for i in range(math.ceil(first / step), math.floor(last / step) + 1):
-        text = short(i * step) if step >= 1000 or i * step < 1e4 else f"{i * step:,.0f}"
-        at = round((i * step - first) / (last - first) * cells) - len(text) // 2
-        if at >= free and at + len(text) <= cells:
-            labels.append((at, text))
-            free = at + len(text) + 2
-    return labels
-
-
 def blank(codes: Codes) -> NDArray[np.bool_]:
     """Where nothing but ground and grid is: an event's dashed line goes there and covers no data."""
     return np.asarray((codes == SPACE) | (codes == ord("┈")))

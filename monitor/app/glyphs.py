@@ -30,6 +30,9 @@ STATE: Final[dict[RunState, tuple[str, str, Ink]]] = {
     RunState.VANISHED: ("✗", "VANISHED", "crit"),
 }
 
+#: Of the marks that have a sign on the time axis, by their kind.
+MARKS: Final = {"user": "◆", "command": "»", "resume": "↻"}
+
 #: Sparkline levels, never the full block: rows would melt together.
 LEVELS: Final = "▁▂▃▄▅▆▇"
 
@@ -76,6 +79,11 @@ _PLAIN: Final = {
     "┈": ".",
     "╎": ":",
     "░": "/",
+    "▒": "%",
+    "▓": "#",
+    "┊": "|",
+    "⇧": "^",
+    "←": "<",
     "▀": "#",
     "▁": ".",
     "▂": ".",

@@ -25,13 +25,14 @@ def is_narrow(width: int, height: int) -> bool:
     return width < _MID[0] or height < _MID[1]
 
 
-def place(width: int, height: int, *, focus: str = "loss", zoomed: bool = False, banner: bool = False) -> Places:
-    """The area of every panel that is shown. What is not in it is hidden; nothing overlaps, all lies inside."""
+def place(width: int, height: int, *, focus: str = "loss", zoomed: bool = False, banner: int = 0) -> Places:
+    """The area of every panel that is shown, below ``banner`` lines of banner. What is not in it is hidden; nothing
+    overlaps, all lies inside."""
     if is_too_small(width, height):
         return {"small": Area(0, 0, width, height)}
     places: Places = {"header": Area(0, 0, width, 2), "keys": Area(0, height - 1, width, 1)}
     if banner:
-        places["banner"] = Area(0, 2, width, 1)
+        places["banner"] = Area(0, 2, width, banner)
     top = 2 + banner
     body = Area(0, top, width, height - top - 1)
     if zoomed:
@@ -86,11 +87,11 @@ def _wide(body: Area) -> Places:
     runs = 8 if height >= 40 else 5
     places = _stack(Area(x, y, side, height), {"runs": runs, "vitals": vitals, "classes": height - runs - vitals})
     places["loss"] = Area(x + side, y, middle, loss)
-    places["layers"] = Area(x + side, y + loss, middle, height - loss)
-    alerts = height - 3 * minis
-    places["alerts"] = Area(x + side + middle, y, right, alerts)
+    places |= _row(["grad", "lr", "rate"], Area(x + side, y + loss, middle, minis))
+    places["layers"] = Area(x + side, y + loss + minis, middle, height - loss - minis)
+    alerts, heat = round(height * 0.36), round(height * 0.32)
     return places | _stack(
-        Area(x + side + middle, y + alerts, right, 3 * minis), {"grad": minis, "lr": minis, "rate": minis}
+        Area(x + side + middle, y, right, height), {"alerts": alerts, "heat": heat, "events": height - alerts - heat}
     )
 
 

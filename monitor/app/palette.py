@@ -89,6 +89,14 @@ CYCLES: Final[dict[str | None, tuple[ThemeName, ...]]] = {
     None: ("mono",),
 }
 
+#: Cividis, dark to bright: read the same by the colour-blind. For 256 colours its nearest ones.
+_HEAT: Final[dict[str, str]] = {
+    "rgb": "#00224e #123570 #3b496c #575d6d #707173 #8a8678 #a59c74 #c3b369 #e1cc55 #fee838",
+    "256": "#00005f #00005f #3a3a3a #585858 #6c6c6c #878787 #afaf87 #d7af5f #d7d75f #ffff5f",
+}
+#: Where there are no such colours: ever more ink.
+_SHADES: Final = " ·:░░▒▒▓▓█"
+
 _MONO_DIM: Final = ("dim", "faint", "frame", "grid", "neutral_low", "train_low")
 _MONO_BOLD: Final = ("hi", "crit", "warn")
 
@@ -104,6 +112,7 @@ class Palette:
             role: Color.parse(color) for role, color in zip(_ROLES, _COLORS[name].split(), strict=True)
         }
         self._pens: dict[tuple[Ink, bool, Ink], int] = {}
+        self._heat_pens: dict[tuple[int, int], int] = {}
 
     @property
     def is_ansi(self) -> bool:
@@ -121,6 +130,25 @@ class Palette:
         if found is None:
             found = self._pens[key] = len(self.styles)
             self.styles.append(self._style(ink, bold, on))
+        return found
+
+    def heat_cell(self, upper: int, lower: int) -> tuple[str, int]:
+        """The sign and the pen of a cell whose halves have these levels of heat, below 0 for none."""
+        if self.is_ansi:
+            return _SHADES[max(upper, lower, 0)], self.pen("text")
+        return ("▄" if upper < 0 else "▀"), self.heat(upper, lower)
+
+    def heat(self, upper: int, lower: int) -> int:
+        """The pen of a half cell: the colour of its sign is one level of heat, the ground another."""
+        if self.is_ansi:
+            return self.pen("text")
+        key = (upper, lower) if upper >= 0 else (lower, -1)
+        found = self._heat_pens.get(key)
+        if found is None:
+            colors = _HEAT["256" if self.name.endswith("256") else "rgb"].split()
+            ground = Color.parse(colors[key[1]]) if key[1] >= 0 else self._colors["bg"]
+            found = self._heat_pens[key] = len(self.styles)
+            self.styles.append(Style(color=Color.parse(colors[key[0]]), bgcolor=ground))
         return found
 
     def background(self) -> Style:

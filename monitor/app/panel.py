@@ -28,6 +28,9 @@ class Panel(Widget):
     #: The least time between two drawings of new data: a table whose every row moves is not read 4 times a second.
     PERIOD_S: ClassVar[float] = 0.0
 
+    #: The orders that its list can have, the first one from the start.
+    SORTS: ClassVar[tuple[str, ...]] = ()
+
     #: What ``?`` says about the panel while it has the focus.
     HELP: ClassVar[str] = ""
 
@@ -149,6 +152,20 @@ class Panel(Widget):
 class ListPanel(Panel):
     """A panel with a cursor on one of its items. The cursor stays with the item when the order changes."""
 
+    def filter(self, scene: Scene) -> str:
+        """What the list is filtered by, empty if by nothing."""
+        return scene.view.filters.get(self.id or "", "")
+
+    def chosen(self, scene: Scene) -> list[Span]:
+        """For the bottom line: the order and the filter, where they are not those from the start."""
+        pattern, number = self.filter(scene), scene.view.sorts.get(self.id or "", 0)
+        order = [(f" · {self.SORTS[number]}", scene.palette.pen("text"))] if number else []
+        return order + ([(f" /{pattern}", scene.palette.pen("train", bold=True))] if pattern else [])
+
+    def sort(self, scene: Scene) -> str:
+        """The order that the list has."""
+        return self.SORTS[scene.view.sorts.get(self.id or "", 0)]
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.items: Sequence[Hashable] = ()
@@ -178,6 +195,13 @@ class ListPanel(Panel):
         self.top = min(max(self.top, index - rows + 1), index)
         self.top = max(min(self.top, n - rows), 0)
         return range(self.top, min(self.top + max(rows, 0), n))
+
+
+def matches(pattern: str, *texts: str) -> bool:
+    """Whether the texts hold every word of the pattern, whatever the case, and none that begins with ``!``."""
+    text = " ".join(texts).casefold()
+    words = pattern.casefold().split()
+    return all((word[1:] not in text or not word[1:]) if word[0] == "!" else word in text for word in words)
 
 
 def wrap(text: str, width: int) -> list[str]:

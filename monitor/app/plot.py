@@ -88,6 +88,18 @@ def events(canvas: Canvas, area: Area, window: Window, marks: Iterable[Event]) -
             canvas.put(x, area.y, event.sign, event.pen)
 
 
+def crosshair(canvas: Canvas, area: Area, window: Window, step: int | None, pen: int) -> None:
+    """A line through the crosshair's step where no data is; on the data their cells in its pen."""
+    column = -1 if step is None else window.column_of(step)
+    if not 0 <= column < window.columns:
+        return
+    x = area.x + column // 2
+    rows = slice(area.y, area.y + area.height)
+    free = charts.blank(canvas.codes[rows, x]) | (canvas.codes[rows, x] == ord("╎"))
+    canvas.codes[rows, x][free] = ord("│")
+    canvas.pens[rows, x] = pen
+
+
 def gaps(canvas: Canvas, area: Area, window: Window, spans: Iterable[tuple[int, int]], pen: int) -> None:
     """Shade the steps whose record was lost."""
     for first, last in spans:

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final
 
+import numpy as np
+
+from monitor.app import ruler
+from monitor.app.attention import Attention
 from monitor.app.interventions import READ_ONLY
 from monitor.app.palette import Ink, Palette
+from monitor.app.ruler import Axis
 from monitor.app.window import Window, extent, fit
 from monitor.model import EMPTY, Alert, Link, RunState, Snapshot
 
@@ -29,15 +35,30 @@ class Said:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """What the person chose. ``held`` is a range of steps that the charts stay at instead of following the run."""
+    """What the person chose.
+
+    ``held`` is a range of steps that the charts stay at instead of following the run, ``cross`` the step of the
+    crosshair; ``blamed`` are the layers or classes of the alert that was gone to. ``filters`` and ``sorts`` are of
+    panels, by their names.
+    """
 
     focus: str = "loss"
     zoomed: bool = False
     log: bool = True
     smoothing: float = 0.9
     range: str = "all"
+    x_axis: Axis = "step"
     held: tuple[int, int] | None = None
+    cross: int | None = None
+    blamed: tuple[str, ...] = ()
+    filters: Mapping[str, str] = field(default_factory=dict)
+    sorts: Mapping[str, int] = field(default_factory=dict)
+    attention: Attention = field(default_factory=Attention)
     said: Said | None = None
+
+    def released(self) -> View:
+        """The whole run, live, with nothing held, filtered or said."""
+        return replace(self, range="all", held=None, cross=None, blamed=(), filters={}, zoomed=False, said=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +66,7 @@ class Scene:
     """One moment of the screen. Drawing is a function of this and of the panel's own cursor.
 
     ``refusal`` is why nothing can be done to the run, empty if something can. ``has_minis`` is whether gradient norm,
-    learning rate and throughput have charts of their own on this screen.
+    learning rate and throughput have charts of their own on this screen, ``has_alerts`` whether the alerts have.
     """
 
     palette: Palette
@@ -54,6 +75,7 @@ class Scene:
     now_s: float = 0.0
     wall: datetime | None = None
     has_minis: bool = True
+    has_alerts: bool = True
     refusal: str = READ_ONLY
 
     @property
@@ -86,14 +108,7 @@ class Scene:
 
     def window(self, columns: int) -> Window:
         """The window of all charts, in ``columns`` dot columns."""
-        first, last = self.steps
-        if self.view.held:
-            return fit(*self.view.held, columns)
-        span = last - first + 1
-        kept = {"1/3": span // 3, "1/10": span // 10, "last 1k": 1000}.get(self.view.range, span)
-        if kept >= span:
-            return fit(first, last, columns)
-        return fit(last - max(kept, 2) + 1, last, columns, follow_end=True)
+        return fit(*self.shown, columns, follow_end=self.shown != self.steps and self.view.held is None)
 
     @property
     def steps(self) -> tuple[int, int]:
@@ -101,13 +116,32 @@ class Scene:
         snapshot = self.snapshot
         return extent(snapshot.series) or (min(snapshot.step, 1), max(snapshot.step, 1))
 
-    def around(self, alert: Alert) -> tuple[int, int]:
-        """The steps to look at for an alert: a twentieth of the run, at least 200 steps, the event in the middle."""
+    @property
+    def shown(self) -> tuple[int, int]:
+        """The first and the last step that the charts show."""
         first, last = self.steps
-        step = alert.first_step if alert.first_step is not None else alert.raised_step
-        half = max((last - first) // 40, 100)
-        start = min(max(step - half, first), max(last - 2 * half, first))
-        return start, min(start + 2 * half, last)
+        if self.view.held:
+            return self.view.held
+        span = last - first + 1
+        kept = {"1/3": span // 3, "1/10": span // 10, "last 1k": 1000}.get(self.view.range, span)
+        return (first, last) if kept >= span else (last - max(kept, 2) + 1, last)
+
+    def time_of(self, step: int) -> float | None:
+        """When a step was, Unix seconds, from the steps whose time is known."""
+        clock = self.snapshot.clock
+        if clock is None or not len(clock):
+            return None
+        steps, times = clock.between(clock.first_step, clock.last_step)
+        return float(np.interp(step, steps, times))
+
+    def elapsed_at(self, step: int) -> float | None:
+        """How long the run had run at a step."""
+        time_s, hello = self.time_of(step), self.snapshot.hello
+        return None if time_s is None or hello is None else max(time_s - hello.started_s, 0.0)
+
+    def labels(self, window: Window, cells: int) -> list[tuple[int, str]]:
+        """The labels of the x axis: the cell where each begins, and its text."""
+        return ruler.labels(self.snapshot, self.view.x_axis, window, cells)
 
     @property
     def has_critical(self) -> bool:

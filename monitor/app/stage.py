@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 from textual.geometry import Size
 
 from monitor.app import layout
 from monitor.app.panel import ListPanel, Panel
-from monitor.app.panels import EDGES, PANELS
-from monitor.app.panels.banner import is_wanted
-from monitor.app.scene import Scene, View
-from monitor.model import Snapshot
+from monitor.app.panels import EDGES, PANELS, banner
+from monitor.app.scene import Scene
 
 
 class Stage:
@@ -24,16 +23,19 @@ class Stage:
         self.places: layout.Places = {}
         self.size = Size(0, 0)
 
-    def arrange(self, size: Size, view: View, snapshot: Snapshot) -> None:
+    def arrange(self, size: Size, scene: Scene) -> None:
         """Give every panel its place for this size; only those that move are touched."""
         self.size = size
+        view = scene.view
 
-        def places(*, banner: bool) -> layout.Places:
-            return layout.place(size.width, size.height, focus=view.focus, zoomed=view.zoomed, banner=banner)
+        def places(lines: int) -> layout.Places:
+            return layout.place(size.width, size.height, focus=view.focus, zoomed=view.zoomed, banner=lines)
 
-        wanted = places(banner=False)
-        if is_wanted(snapshot, alerts_visible="alerts" in wanted):
-            wanted = places(banner=True)
+        wanted = places(0)
+        scene = replace(scene, has_alerts="alerts" in wanted)
+        said = banner.lines(scene, size.width, banner.most_lines(size.height))
+        if said:
+            wanted = places(len(said))
         for name, panel in self.panels.items():
             if wanted.get(name) != self.places.get(name):
                 panel.place(wanted.get(name))

@@ -159,14 +159,37 @@ def layers(names=LAYER_NAMES, samples=40, seed=3):
         latest["update_ratio"][8] = 1.2e-5
         latest["dead_frac"][8] = 0.382
     kinds = tuple(Layer(name, "Conv2d", 36_864) for name in names)
-    return LayerTable(12_840, kinds, latest, {"grad_norm": recent}, np.arange(samples) * 10)
+    course = base * np.exp(0.2 * rng.standard_normal((100, n)))
+    course[96] *= 50  # the spike
+    course[60:, 3:5] *= 0.02
+    return LayerTable(
+        step=12_840,
+        layers=kinds,
+        latest=latest,
+        recent={"grad_norm": recent},
+        recent_steps=np.arange(samples) * 10,
+        measured={stat: np.isfinite(values) for stat, values in latest.items()},
+        course=course,
+        course_steps=np.linspace(10, 12_840, 100).astype(np.int64),
+    )
 
 
 def classes(names=CLASS_NAMES, seed=5):
     rng = np.random.default_rng(seed)
     accuracy = np.clip(0.77 + 0.12 * rng.standard_normal(len(names)), 0.05, 0.99)
     before = np.clip(accuracy + 0.015 * rng.standard_normal(len(names)), 0, 1)
-    return ClassTable("val", 12_480, tuple(names), accuracy, before, np.full(len(names), 1000))
+    course = accuracy * np.linspace(0.3, 1, 32)[:, None]
+    course[20:24, len(names) // 2] = 0.1
+    return ClassTable(
+        split="val",
+        step=12_480,
+        names=tuple(names),
+        accuracy=accuracy,
+        before=before,
+        total=np.full(len(names), 1000),
+        course=course,
+        course_steps=np.arange(390, 12_843, 390),
+    )
 
 
 SPIKE = Alert(
@@ -252,6 +275,8 @@ def healthy(**changes):
         "step_s": 0.25,
         "last_time_s": STARTED_S + RUN_LENGTH_S,
         "series": run,
+        "clock": ArrayView("clock", [1, steps], [STARTED_S + 10, STARTED_S + RUN_LENGTH_S]) if steps > 1 else None,
+        "epochs": tuple((390 * epoch + 1, float(epoch)) for epoch in range(steps // 390 + 1)),
         "layers": layers(),
         "val_classes": classes(),
         "facts": {"objective": "cross_entropy", "batch_size": 128},

@@ -196,13 +196,6 @@ def test_ticks_of_a_log_scale_over_decades_are_powers_of_ten():
     assert [label for _, label in Scale(1e-4, 1e3, log=True).ticks(4)] == ["1e-4", "0.010", "1.00", "100"]
 
 
-def test_labels_of_the_x_axis_do_not_overlap():
-    labels = charts.x_labels(0, 1_284_310, 60)
-    ends = [at + len(text) for at, text in labels]
-    assert all(end + 2 <= at for end, (at, _) in zip(ends, labels[1:], strict=False))
-    assert [text for _, text in labels] == ["0", "500k", "1.00M"]
-
-
 def test_a_trace_without_a_finite_value_is_empty():
     nothing = np.full(4, NAN)
     assert Trace(nothing, nothing, nothing, np.ones(4, bool)).is_empty

@@ -248,7 +248,7 @@ async def test_an_intervention_is_marked_on_every_chart():
 
 @pytest.mark.parametrize(
     ("size", "told"),
-    [((120, 40), "─ 0.07665 x0.5 ─╯"), ((200, 60), "schedule 0.07665, x0.5, effective 0.03832")],
+    [((120, 40), "─ 0.07665 x0.5 ─╯"), ((240, 60), "schedule 0.07665, x0.5, effective 0.03832")],
 )
 async def test_the_learning_rate_panel_tells_schedule_setting_and_what_is_used(size, told):
     held = sick(series=with_schedule(0.5), marks=(held_lr(6000, 0.08, factor=0.5),))

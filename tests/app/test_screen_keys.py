@@ -4,20 +4,17 @@ import pytest
 import screen_snapshots as snapshots
 from screen_driver import shown
 
-from monitor.app.screens.help import KEYS
+from monitor.app.keymap import COMMANDS, PANEL_KEYS
 
 
 def focused(bedside):
     return bedside.app.view.focus
 
 
-@pytest.mark.parametrize(
-    ("key", "panel"),
-    [*enumerate(["loss", "alerts", "vitals", "layers", "classes", "runs", "grad", "lr", "rate"], start=1)],
-)
-async def test_a_number_focuses_its_panel(key, panel):
+@pytest.mark.parametrize(("panel", "key"), PANEL_KEYS.items())
+async def test_a_panels_key_focuses_it(key, panel):
     async with shown(snapshots.alarming()) as bedside:
-        await bedside.press(str(key))
+        await bedside.press(key)
         assert focused(bedside) == panel
 
 
@@ -182,8 +179,23 @@ async def test_q_quits():
         assert not bedside.app.is_running
 
 
-def test_the_help_fits_its_box():
-    assert sum(len(what) // 68 + 1 for _, what in KEYS) <= 14
+def test_no_two_commands_share_a_key_or_a_name():
+    keys = [key for command in COMMANDS for key in command.keys.split(",")]
+    assert len(set(keys)) == len(keys)
+    assert len({command.name for command in COMMANDS}) == len(COMMANDS)
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.name)
+async def test_every_command_of_the_keymap_is_one_of_the_program(command):
+    async with shown(snapshots.alarming()) as bedside:
+        assert hasattr(bedside.app, "action_" + command.action.partition("(")[0])
+
+
+@pytest.mark.parametrize("panel", PANEL_KEYS)
+async def test_the_help_of_every_panel_fits_a_small_screen_with_every_key(panel):
+    async with shown(snapshots.alarming(), (80, 24)) as bedside:
+        await bedside.press(PANEL_KEYS[panel], "question_mark")
+        assert "q quit; training goes on" in bedside.text
 
 
 async def test_a_click_focuses_and_the_wheel_moves_the_cursor():

@@ -20,7 +20,7 @@ RESIZES = [(1, 1), (60, 15), (60, 16), (99, 40), (100, 32), (200, 24), (180, 32)
 def draw(stage, snapshot, width, height, **view):
     """Draw every panel that this size has a place for, and count the cells that they cover."""
     chosen = View(**view)
-    stage.places = layout.place(width, height, focus=chosen.focus, zoomed=chosen.zoomed, banner=True)
+    stage.places = layout.place(width, height, focus=chosen.focus, zoomed=chosen.zoomed, banner=1)
     scene = Scene(Palette("night"), snapshot, chosen, snapshots.NOW_S, snapshots.WALL)
     covered = 0
     for name, area in stage.places.items():

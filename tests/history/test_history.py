@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 
-from monitor.history import History
+from monitor.history import COURSE, Course, History
 from monitor.rows import merge
 from probe import wire
 from probe.batch import BatchBuilder
@@ -201,3 +202,39 @@ def test_a_gap_is_the_same_live_and_in_a_page(history):
     history.apply(merge(batches))
 
     assert history.gaps == [(3, 7)]
+
+
+def test_the_clock_knows_the_first_step_and_the_last_of_each_batch(history):
+    history.apply(batch(1, [(step, {"train/loss": 1.0}) for step in (1, 2, 3)]))
+    history.apply(batch(2, [(step, {"train/loss": 1.0}) for step in (4, 5)]))
+
+    assert [part.tolist() for part in history.clock().tail(9)] == [[1, 3, 5], [101.0, 103.0, 105.0]]
+
+
+def test_epochs_begin_at_the_steps_that_were_told(history):
+    history.apply(batch(1, build=lambda builder: builder.fact(1, "epoch", 0)))
+    history.apply(batch(2, build=lambda builder: builder.fact(40, "epoch", 1)))
+
+    assert history.epochs == [(1, 0.0), (40, 1.0)]
+
+
+def test_a_course_is_thinned_evenly_and_keeps_the_first_row():
+    course = Course()
+    for step in range(1, 1001):
+        course.add(step, np.array([float(step)]))
+
+    table, steps = course.table(lambda row: row)
+
+    assert COURSE // 2 <= len(steps) <= COURSE
+    assert set(np.diff(steps).tolist()) == {4}
+    assert table[:, 0].tolist() == steps.tolist()
+    assert steps[0] == 1
+
+
+def test_a_layer_statistic_that_is_nan_was_measured_and_one_that_is_absent_was_not(history):
+    history.apply(batch(1, build=lambda builder: builder.layers(5, {"weight_norm": [math.nan, None]})))
+
+    table = history.layers()
+
+    assert [math.isnan(value) for value in table.latest["weight_norm"]] == [True, True]
+    assert table.measured["weight_norm"].tolist() == [True, False]

@@ -8,7 +8,9 @@ from monitor.app.panel import Panel
 from monitor.app.panels.alerts import AlertsPanel
 from monitor.app.panels.banner import BannerPanel
 from monitor.app.panels.classes import ClassesPanel
+from monitor.app.panels.events import EventsPanel
 from monitor.app.panels.header import HeaderPanel
+from monitor.app.panels.heat import HeatPanel
 from monitor.app.panels.keys import KeysPanel
 from monitor.app.panels.layers import LayersPanel
 from monitor.app.panels.loss import LossPanel
@@ -17,7 +19,7 @@ from monitor.app.panels.runs import RunsPanel
 from monitor.app.panels.small import SmallPanel
 from monitor.app.panels.vitals import VitalsPanel
 
-#: The panels that can have the focus, by the name that the layout uses; the number keys follow this order.
+#: The panels that can have the focus, by the name that the layout uses; their keys are in the keymap.
 PANELS: Final[dict[str, type[Panel]]] = {
     "loss": LossPanel,
     "alerts": AlertsPanel,
@@ -28,6 +30,8 @@ PANELS: Final[dict[str, type[Panel]]] = {
     "grad": GradPanel,
     "lr": LrPanel,
     "rate": RatePanel,
+    "heat": HeatPanel,
+    "events": EventsPanel,
 }
 
 #: The lines at the edges, which never have the focus.

@@ -10,7 +10,7 @@ from monitor.app.glyphs import SEVERITY
 from monitor.app.interventions import suggested
 from monitor.app.interventions import title as title_of
 from monitor.app.palette import Ink
-from monitor.app.panel import ListPanel, Panel, wrap
+from monitor.app.panel import ListPanel, Panel, matches, wrap
 from monitor.app.panels.loss import SEVERITY_INK
 from monitor.app.scene import Scene
 from monitor.model import Alert, Severity, Snapshot
@@ -39,16 +39,26 @@ class AlertsPanel(ListPanel):
     TITLE = "alerts"
     HELP = (
         "The worst and newest first. The selected one is opened: what was seen, with its numbers and the step where "
-        "it began, then → what to do. ⏎ takes the charts there, esc back. ✗ critical and ▲ warning are alarms; "
-        "● notice and ○ info never ring. A resolved alert is dim."
+        "it began, then → what to do. ⏎ takes the charts there and marks the layers or classes at fault, ⏎ again "
+        "says what the rule looks for, esc goes back. a: seen; m: quiet about its kind for an hour. ✗ critical and ▲ "
+        "warning are alarms; ● notice and ○ info never ring. A resolved alert is dim."
     )
 
     def draw(self, canvas: Canvas, scene: Scene) -> None:
         snapshot, palette = scene.snapshot, scene.palette
-        alerts = in_order(snapshot)
+        alerts = [alert for alert in in_order(snapshot) if matches(self.filter(scene), alert.rule, *alert.where)]
         self.items = [alert.id for alert in alerts]
-        keys: Line = [("⏎", palette.pen("train", bold=True)), (" to its step", palette.pen("dim"))] if alerts else []
-        self.frame(canvas, scene, right=_counts(scene, alerts), bottom=keys, urgent=scene.has_critical)
+        key, word = palette.pen("train", bold=True), palette.pen("dim")
+        keys: Line = [
+            ("⏎", key),
+            (" to its step  ", word),
+            ("a", key),
+            (" seen  ", word),
+            ("m", key),
+            (" mute", word),
+        ]
+        bottom = [*(keys if alerts else []), *self.chosen(scene)]
+        self.frame(canvas, scene, right=_counts(scene, alerts), bottom=bottom, urgent=scene.has_critical)
         rows = canvas.height - 2
         y = self._list(canvas, scene, alerts, rows) if alerts else self._calm(canvas, scene)
         self._notices(canvas, scene, y)

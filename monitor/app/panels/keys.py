@@ -7,7 +7,7 @@ from monitor.app.panel import Panel
 from monitor.app.scene import Scene
 from monitor.model import RunState
 
-_LISTS = ("alerts", "vitals", "layers", "classes", "runs")
+_LISTS = ("alerts", "vitals", "layers", "classes", "runs", "events")
 
 
 class KeysPanel(Panel):
@@ -35,13 +35,13 @@ def _keys(scene: Scene) -> list[tuple[str, str]]:
     keys = [("?", "help")]
     if not scene.refusal:
         keys.append(("r", "resume") if snapshot.state is RunState.PAUSED else ("i", "intervene"))
-    if view.held:
+    if view.held or view.cross is not None:
         keys.append(("esc", "back to live"))
-    if view.focus in _LISTS:
-        keys.append(("j/k", "select"))
     if snapshot.alerts:
-        keys.append(("⏎", "to alert"))
-    keys += [("l", "log"), ("s", "smooth"), ("[ ]", "range")]
+        keys.append(("⏎", "why" if view.held and view.cross is not None else "to alert"))
+    if view.focus in _LISTS:
+        keys += [("j/k", "select"), ("/", "filter")]
+    keys += [("l", "log"), ("s", "smooth"), ("[ ]", "range"), ("← →", "values")]
     keys.append(("z", "unzoom" if view.zoomed else "zoom"))
     keys += [("⇥", "focus"), ("t", "theme")]
     if view.range != "all":

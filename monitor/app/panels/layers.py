@@ -12,7 +12,7 @@ from monitor.app import format as fmt
 from monitor.app.canvas import Canvas, clip, clip_left
 from monitor.app.glyphs import SEVERITY
 from monitor.app.palette import Ink
-from monitor.app.panel import ListPanel
+from monitor.app.panel import ListPanel, matches
 from monitor.app.panels.loss import SEVERITY_INK
 from monitor.app.scene import Scene
 from monitor.model import LayerTable, Severity, Snapshot
@@ -47,6 +47,7 @@ class _Columns(NamedTuple):
 class LayersPanel(ListPanel):
     TITLE = "layers"
     PERIOD_S = 1.0
+    SORTS = ("flagged first", "largest ‖g‖", "largest Δw/w", "most dead", "by name")
     HELP = (
         "One line a layer, those named by an open alert first. ‖w‖ and ‖g‖: the norms of its weights and gradients. "
         "Δw/w: how far a step moves the weights, on a log track from 1e-5 to 1e-1; the thick part is the healthy "
@@ -57,7 +58,7 @@ class LayersPanel(ListPanel):
     def draw(self, canvas: Canvas, scene: Scene) -> None:
         palette, table = scene.palette, scene.snapshot.layers
         flags = flagged(scene.snapshot)
-        order = sorted(range(len(table.layers)), key=lambda i: -flags.get(table.layers[i].name, -1))
+        order = self._order(scene, flags)
         self.items = order
         n = sum(layer.name in flags for layer in table.layers)
         total = f"of {fmt.count(len(order))}" if n else fmt.count(len(order))
@@ -65,8 +66,8 @@ class LayersPanel(ListPanel):
         right += [(total, palette.pen("dim"))] if order else []
         rows = max(canvas.height - 3, 0)
         shown = self.window_of(rows)
-        more = f"{shown.start + 1}–{shown.stop} of {fmt.count(len(order))}" if len(order) > len(shown) else ""
-        bottom = [(more, palette.pen("dim"))] if more else []
+        bottom = [(_place(shown, len(order)), palette.pen("dim"))] if len(order) > len(shown) else []
+        bottom += self.chosen(scene)
         self.frame(canvas, scene, right=right, bottom=bottom)
         if not table.latest:
             how = "they come every few steps, from hooks on the modules that own parameters"
@@ -77,8 +78,30 @@ class LayersPanel(ListPanel):
         for y, item in enumerate(shown, start=2):
             index = order[item]
             on = self.cursor is not None and item == self.index and scene.view.focus == self.id
+            on = on or table.layers[index].name in scene.view.blamed
             flag = flags.get(table.layers[index].name)
             _row(canvas, scene, y, columns, table, index, flag, "selected" if on else "bg")
+
+    def _order(self, scene: Scene, flags: dict[str, Severity]) -> list[int]:
+        """The layers that pass the filter, in the order chosen; those that the alert gone to names come first."""
+        table, blamed, pattern = scene.snapshot.layers, scene.view.blamed, self.filter(scene)
+        names = [layer.name for layer in table.layers]
+        stat = {"largest ‖g‖": "grad_norm", "largest Δw/w": "update_ratio", "most dead": "dead_frac"}
+        by = self.sort(scene)
+
+        def key(i: int) -> tuple[bool, float, str]:
+            value = _value(table, stat[by], i) if by in stat else float(flags.get(names[i], -1))
+            return (
+                names[i] not in blamed,
+                0.0 if by == "by name" else -value if math.isfinite(value) else math.inf,
+                names[i] if by == "by name" else "",
+            )
+
+        return sorted((i for i in range(len(names)) if matches(pattern, names[i])), key=key)
+
+
+def _place(shown: range, total: int) -> str:
+    return f"{shown.start + 1}–{shown.stop} of {fmt.count(total)}"
 
 
 def flagged(snapshot: Snapshot) -> dict[str, Severity]:
@@ -132,13 +155,13 @@ def _row(
     room = (c.weight if c.weight >= 0 else c.grad) - c.name
     name = palette.pen("hi" if flag is not None else "text", bold=flag is not None, on=on)
     canvas.put(c.name, y, clip_left(table.layers[index].name, room), name)
-    _number(canvas, scene, c.grad + 7, y, _value(table, "grad_norm", index), on)
-    _track(canvas, scene, c.track, y, c.track_width, _value(table, "update_ratio", index), on)
+    _number(canvas, scene, c.grad + 7, y, table, "grad_norm", index, on)
+    _track(canvas, scene, c.track, y, c.track_width, table, index, on)
     if c.spark < 0:
         return
     if c.weight >= 0:
-        _number(canvas, scene, c.weight + 7, y, _value(table, "weight_norm", index), on)
-    _number(canvas, scene, c.act + 6, y, _value(table, "act_std", index), on)
+        _number(canvas, scene, c.weight + 7, y, table, "weight_norm", index, on)
+    _number(canvas, scene, c.act + 6, y, table, "act_std", index, on)
     dead = _value(table, "dead_frac", index)
     text = "·" if not dead > 0 else fmt.percent(dead)
     canvas.put_right(c.dead + 6, y, [(text, palette.pen("warn" if dead > 0.3 else "dim", bold=dead > 0.3, on=on))])
@@ -155,16 +178,29 @@ def _value(table: LayerTable, stat: str, index: int) -> float:
     return float(values[index]) if values is not None and index < len(values) else math.nan
 
 
-def _number(canvas: Canvas, scene: Scene, right: int, y: int, value: float, on: Ink) -> None:
-    """A value of at most 7 cells; a dot where a layer has none, which NaN stands for here; an infinity is red."""
-    text = "·" if math.isnan(value) else fmt.real(value, 3)
-    ink: Ink = "dim" if math.isnan(value) else "crit" if math.isinf(value) else "text"
-    canvas.put_right(right, y, [(text, scene.palette.pen(ink, on=on))])
+def _is_measured(table: LayerTable, stat: str, index: int) -> bool:
+    """Whether the newest report has this statistic of this layer, be it NaN."""
+    measured = table.measured.get(stat)
+    return not math.isnan(_value(table, stat, index)) or (measured is not None and bool(measured[index]))
 
 
-def _track(canvas: Canvas, scene: Scene, x: int, y: int, width: int, value: float, on: Ink) -> None:
-    """The log track with its healthy zone, and the value as a dot in the colour of where it is."""
-    palette = scene.palette
+def _number(
+    canvas: Canvas, scene: Scene, right: int, y: int, table: LayerTable, stat: str, index: int, on: Ink
+) -> None:
+    """A value of at most 7 cells, red if it is NaN or infinite; a dot where a layer has none."""
+    value, measured = _value(table, stat, index), _is_measured(table, stat, index)
+    ink: Ink = "dim" if not measured else "text" if math.isfinite(value) else "crit"
+    text = fmt.real(value, 3) if measured else "·"
+    canvas.put_right(right, y, [(text, scene.palette.pen(ink, bold=ink == "crit", on=on))])
+
+
+def _track(canvas: Canvas, scene: Scene, x: int, y: int, width: int, table: LayerTable, index: int, on: Ink) -> None:
+    """The log track with its healthy zone, and the value as a dot in the colour of where it is; ✗ if it is none."""
+    palette, value = scene.palette, _value(table, "update_ratio", index)
+    if _is_measured(table, "update_ratio", index) and not math.isfinite(value):
+        canvas.put(x, y, "─" * width, palette.pen("crit_low", on=on))
+        canvas.put_right(x + width, y, [(f" {fmt.real(value)} ✗", palette.pen("crit", bold=True, on=on))])
+        return
     canvas.put(x, y, "─" * width, palette.pen("frame", on=on))
     a, b = (charts.log_track(end, width, *TRACK) or 0 for end in HEALTHY)
     canvas.put(x + a, y, "━" * (b - a + 1), palette.pen("ok_low", on=on))

@@ -12,7 +12,7 @@ from monitor.app import charts, plot
 from monitor.app import format as fmt
 from monitor.app.canvas import Area, Canvas, Span, clip, spans_len
 from monitor.app.charts import Scale
-from monitor.app.glyphs import SEVERITY
+from monitor.app.glyphs import MARKS, SEVERITY
 from monitor.app.palette import Ink, Palette
 from monitor.app.panel import Panel
 from monitor.app.scene import Scene
@@ -23,6 +23,7 @@ TRAIN = "train/loss"
 
 #: Cells to the left of the plot (frame and labels) and to its right (tags and frame).
 LEFT, RIGHT = 7, 8
+GUTTERS = LEFT + RIGHT
 
 #: With so many dot columns to a step, a step is a point of its own.
 _FEW = 6
@@ -35,7 +36,6 @@ SEVERITY_INK: dict[Severity, Ink] = {
 }
 _LOW: dict[Ink, Ink] = {"crit": "crit_low", "warn": "warn_low", "info": "info_low", "dim": "faint"}
 NO_VALIDATION = "no validation yet: use torch.no_grad(), or run.validation(loss=…)"
-_MARK_SIGN = {"user": "◆", "command": "»", "resume": "↻"}
 
 
 class _Curves(NamedTuple):
@@ -79,7 +79,8 @@ class LossPanel(Panel):
         bottom: list[Span] = [(clip(hint, canvas.width - 8), palette.pen("dim"))] if hint else []
         left: list[Span] = [(_settings(scene, curves, scale), palette.pen("dim"))]
         room = canvas.width - len(self.TITLE) - spans_len(left) - 11
-        self.frame(canvas, scene, left=left, right=_numbers(scene, curves, room), bottom=bottom)
+        numbers = _numbers(scene, curves, room) if view.cross is None else _at_cross(scene, view.cross, room)
+        self.frame(canvas, scene, left=left, right=numbers, bottom=bottom)
         if view.range != "all" or view.held:
             self._scroll_bar(canvas, scene, window)
         if curves.are_empty and not curves.train.bad.any():
@@ -87,7 +88,7 @@ class LossPanel(Panel):
             return
         self._plot(canvas, scene, area, window, curves, scale)
         if axis:
-            for x, text in charts.x_labels(window.start, window.last + 1, area.width):
+            for x, text in scene.labels(window, area.width):
                 canvas.put(area.x + x, canvas.height - 2, text, palette.pen("dim"))
 
     def _curves(self, scene: Scene, window: Window) -> _Curves:
@@ -119,6 +120,7 @@ class LossPanel(Panel):
         if not val.is_empty:
             plot.points(canvas, area, scale, val.mean, palette.pen("val"))
         plot.events(canvas, area, window, _events(scene))
+        plot.crosshair(canvas, area, window, scene.view.cross, palette.pen("hi"))
         plot.bad_values(canvas, area, train.bad | val.bad, palette.pen("crit", bold=True))
         plot.tags(canvas, area, scale, _tags(palette, curves, held=scene.view.held is not None))
         if curves.are_empty:
@@ -187,6 +189,32 @@ def _numbers(scene: Scene, curves: _Curves, room: int) -> Sequence[Span]:
     return next((spans for spans in variants if spans_len(spans) <= room), [])
 
 
+def _at_cross(scene: Scene, step: int, room: int) -> Sequence[Span]:
+    """The values at the crosshair: of that step, of validation the newest then, and when it was."""
+    palette, series = scene.palette, scene.snapshot.series
+    dim, hi = palette.pen("dim"), palette.pen("hi", bold=True)
+    spans: list[Span] = [("step ", dim), (fmt.count(step), hi)]
+    elapsed_s = scene.elapsed_at(step)
+    if elapsed_s is not None:
+        spans.append((f" {fmt.duration(elapsed_s)}", dim))
+    variants = [spans]
+    for name, key, ink in (("train", TRAIN, "train"), ("val", val_key(scene.snapshot), "val")):
+        value = value_at(series.get(key) if key else None, step, exact=name == "train")
+        if value is not None:
+            pen = hi if math.isfinite(value) else palette.pen("crit", bold=True)
+            spans = [*spans, (f"  {name} ", palette.pen(ink)), (_loss(value), pen)]  # type: ignore[arg-type]
+            variants.append(spans)
+    return next((spans for spans in reversed(variants) if spans_len(spans) <= room), [])
+
+
+def value_at(series: SeriesView | None, step: int, *, exact: bool = True) -> float | None:
+    """The value of a step; unless ``exact`` the newest one then."""
+    if series is None or not len(series):
+        return None
+    _, values = series.between(step if exact else series.first_step, step)
+    return float(values[-1]) if len(values) else None
+
+
 def _loss(value: float | None) -> str:
     return fmt.NONE if value is None else fmt.loss(value)
 
@@ -243,7 +271,7 @@ def interventions(scene: Scene) -> Iterator[plot.Event]:
     """What commands did, for every chart."""
     for mark in scene.snapshot.marks:
         if mark.kind == "command":
-            sign = _MARK_SIGN["command"]
+            sign = MARKS["command"]
             yield plot.Event(mark.step, sign, scene.palette.pen("other", bold=True), scene.palette.pen("faint"))
 
 
@@ -255,8 +283,8 @@ def _events(scene: Scene) -> Iterator[plot.Event]:
     for mark in epochs if len(epochs) <= 12 else ():
         yield plot.Event(mark.step, "", faint, faint)
     for mark in snapshot.marks:
-        if mark.kind in _MARK_SIGN:
-            yield plot.Event(mark.step, _MARK_SIGN[mark.kind], palette.pen("other", bold=True), faint)
+        if mark.kind in MARKS:
+            yield plot.Event(mark.step, MARKS[mark.kind], palette.pen("other", bold=True), faint)
     for alert in sorted(snapshot.alerts, key=lambda a: (a.is_open, a.severity, a.raised_step)):
         if alert.muted:
             continue

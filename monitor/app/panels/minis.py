@@ -12,8 +12,9 @@ from monitor.app.canvas import Area, Canvas, Span
 from monitor.app.charts import Scale
 from monitor.app.glyphs import BRAILLE
 from monitor.app.interventions import Rate, rates
+from monitor.app.palette import Ink
 from monitor.app.panel import Panel
-from monitor.app.panels.loss import interventions
+from monitor.app.panels.loss import interventions, value_at
 from monitor.app.scene import Scene
 from monitor.app.window import Trace, Window, joined, trace
 from monitor.model import SeriesView, Snapshot
@@ -44,17 +45,21 @@ class _Mini(Panel):
             self.hint(canvas, scene, self.MISSING, self.HOW)
             return
         plot.events(canvas, area, window, interventions(scene))
+        plot.crosshair(canvas, area, window, scene.view.cross, scene.palette.pen("hi"))
         if axis:
-            for x, text in charts.x_labels(window.start, window.last + 1, area.width):
+            for x, text in scene.labels(window, area.width):
                 canvas.put(area.x + x, canvas.height - 2, text, scene.palette.pen("dim"))
 
     def curve(self, canvas: Canvas, scene: Scene, area: Area, window: Window) -> bool:
         """Draw frame and curve; ``False`` if there is nothing to draw. Each small chart has its own."""
         raise NotImplementedError
 
-    def value_of(self, scene: Scene, series: SeriesView, text: str) -> Span:
-        """The newest value, red if it is not a finite number."""
-        return (text, scene.palette.pen("hi" if math.isfinite(series.last) else "crit", bold=True))
+    def value_of(self, scene: Scene, series: SeriesView, digits: int) -> Span:
+        """The newest value, or that of the crosshair's step; red if it is not a finite number."""
+        at = scene.view.cross
+        value = series.last if at is None else value_at(series, at, exact=False)
+        ink: Ink = "hi" if value is None or math.isfinite(value) else "crit"
+        return (fmt.real(value, digits), scene.palette.pen(ink, bold=True))
 
 
 class GradPanel(_Mini):
@@ -74,7 +79,7 @@ class GradPanel(_Mini):
         limit = _clip_limit(scene.snapshot, window)
         scale = charts.scale_for([np.concatenate([data.low, data.high])], log=True, quantiles=(0.0, 1.0))
         bottom: list[Span] = [(f"clip {fmt.real(limit, 3)}", palette.pen("warn"))] if limit else []
-        value = self.value_of(scene, series, fmt.real(series.last, 3))
+        value = self.value_of(scene, series, 3)
         self.frame(canvas, scene, right=[value], bottom=bottom)
         plot.grid(canvas, area, scale, palette.pen("grid"), palette.pen("dim"))
         plot.band(canvas, area, scale, data.low, data.high, joined(data.mean, data.bad), palette.pen("train"))
@@ -120,7 +125,7 @@ class LrPanel(_Mini):
         bottom: list[Span] = [(f"{len(keys)} groups", palette.pen("dim"))] if len(keys) > 1 else []
         if held:
             bottom = [(_in_force(held[0], canvas.width - 6), palette.pen("warn"))]
-        self.frame(canvas, scene, right=[self.value_of(scene, first, fmt.real(first.last, 4))], bottom=bottom)
+        self.frame(canvas, scene, right=[self.value_of(scene, first, 4)], bottom=bottom)
         plot.grid(canvas, area, scale, palette.pen("grid"), palette.pen("dim"))
         for data in reversed(traces[1:]):
             plot.curve(canvas, area, scale, joined(data.mean, data.bad), palette.pen("other_low"))
@@ -157,7 +162,7 @@ class RatePanel(_Mini):
         scale = charts.scale_for([data.mean], quantiles=(0.02, 1.0))
         floor = max(scale.low - (scale.high - scale.low) / 2, 0.0)
         scale = charts.scale_for([np.array([floor, scale.high])])
-        self.frame(canvas, scene, right=[self.value_of(scene, series, fmt.real(series.last, 4))])
+        self.frame(canvas, scene, right=[self.value_of(scene, series, 4)])
         plot.grid(canvas, area, scale, palette.pen("grid"), palette.pen("dim"))
         values = joined(data.mean, data.bad)
         rows = scale.rows(values, 4 * area.height)

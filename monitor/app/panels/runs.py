@@ -8,7 +8,7 @@ from monitor.app import format as fmt
 from monitor.app.canvas import Canvas, clip
 from monitor.app.glyphs import SEVERITY, STATE
 from monitor.app.palette import Ink
-from monitor.app.panel import ListPanel
+from monitor.app.panel import ListPanel, matches
 from monitor.app.panels.loss import SEVERITY_INK
 from monitor.app.scene import Scene
 from monitor.model import RunRow
@@ -16,17 +16,24 @@ from monitor.model import RunRow
 
 class RunsPanel(ListPanel):
     TITLE = "runs"
+    SORTS = ("newest first", "lowest loss first", "by name")
     HELP = (
         "The runs that are recorded on this machine: state, name, newest step, newest loss. A sign and a number "
         "after a name are its open alarms. Open another one with: bedside watch NAME."
     )
 
     def draw(self, canvas: Canvas, scene: Scene) -> None:
-        palette, runs = scene.palette, scene.snapshot.runs
+        palette, pattern = scene.palette, self.filter(scene)
+        runs = [run for run in scene.snapshot.runs if matches(pattern, run.name, run.run_id)]
+        by = self.sort(scene)
+        if by == "lowest loss first":
+            runs.sort(key=lambda run: run.loss if run.loss is not None and math.isfinite(run.loss) else math.inf)
+        elif by == "by name":
+            runs.sort(key=lambda run: run.name)
         live = sum(not run.state.is_over for run in runs)
         self.items = [run.run_id for run in runs]
         right = [(f"{live} live", palette.pen("ok")), (f" · {len(runs)}", palette.pen("dim"))] if runs else []
-        self.frame(canvas, scene, right=right)
+        self.frame(canvas, scene, right=right, bottom=self.chosen(scene))
         if not runs:
             self.hint(canvas, scene, "no list of runs", "it is shown when a run of this machine is watched")
             return

@@ -13,7 +13,7 @@ from monitor.app import format as fmt
 from monitor.app.canvas import Canvas, clip
 from monitor.app.interventions import rates
 from monitor.app.palette import Ink
-from monitor.app.panel import ListPanel
+from monitor.app.panel import ListPanel, matches
 from monitor.app.panels.minis import lr_keys
 from monitor.app.scene import Scene
 from monitor.app.window import Window, trace
@@ -72,9 +72,10 @@ class VitalsPanel(ListPanel):
             text = f"probe {fmt.span_s(snapshot.cost_us / 1e6)} a step, {fmt.percent(snapshot.cost_share)}"
             cost = [(clip(text, canvas.width - 8), palette.pen("dim"))]
         dropped = [(f"{fmt.count(snapshot.dropped)} dropped", palette.pen("warn"))] if snapshot.dropped else []
-        vitals = list(_vitals(snapshot, small=not scene.has_minis))
+        pattern = self.filter(scene)
+        vitals = [vital for vital in _vitals(snapshot, small=not scene.has_minis) if matches(pattern, vital.name)]
         self.items = [vital.key for vital in vitals]
-        self.frame(canvas, scene, right=dropped, bottom=cost)
+        self.frame(canvas, scene, right=dropped, bottom=[*cost, *self.chosen(scene)])
         if not vitals:
             self.hint(canvas, scene, "no vital signs yet", "they come with the first optimizer.step()")
             return

@@ -2,31 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from itertools import groupby
+
 from textual import events
 from textual.app import ComposeResult
 from textual.screen import ModalScreen
 
-from monitor.app.canvas import Canvas, Span
+from monitor.app.canvas import Canvas, Span, spans_len
+from monitor.app.keymap import COMMANDS, bound, sign
 from monitor.app.panel import Panel, wrap
 from monitor.app.panels import PANELS
 from monitor.app.scene import Scene
 
-#: Every key that works, in groups. The tests press each of them.
-KEYS: tuple[tuple[str, str], ...] = (
-    ("1-9  ⇥", "focus a panel: " + " ".join(f"{i} {name}" for i, name in enumerate(PANELS, start=1))),
-    ("j k ↑ ↓", "select in the focused panel;  g G  the first, the last"),
-    ("⏎", "take the charts to the selected alert's step;  esc  back to the whole run, live"),
-    ("[ ]", "range of the charts: all, the newest third, tenth, last 1k steps;  f  whole run, live"),
-    ("l", "logarithmic or linear loss"),
-    ("s", "smoothing of the loss: 0, .6, .9, .98"),
-    ("i", "intervene;  d D  as the selected alert suggests;  r  resume"),
-    ("z", "the focused panel over the whole screen, and back"),
-    ("t", "theme"),
-    ("q", "quit; training goes on, and so does its record"),
-    ("signs", "✗ critical  ▲ warning  ● notice  ○ info  ✓ fine"),
-)
-
-_INDENT = 10
+_INDENT = 8
 
 
 class HelpPanel(Panel):
@@ -34,42 +23,54 @@ class HelpPanel(Panel):
 
     TITLE = "help"
 
+    def __init__(self, keys: Mapping[str, str]) -> None:
+        super().__init__(id="help")
+        self._keys = bound(keys)
+
     def draw(self, canvas: Canvas, scene: Scene) -> None:
         palette = scene.palette
         self.frame(canvas, scene, bottom=[("any key closes", palette.pen("dim"))])
         focused = PANELS[scene.view.focus]
         accent, text = palette.pen("train", bold=True), palette.pen("text")
         room = canvas.width - 6
-        lines: list[list[Span]] = [
-            [(focused.TITLE, accent)],
-            *([(line, text)] for line in wrap(focused.HELP, room)),
-            [],
-        ]
-        for keys, what in KEYS:
-            first, *rest = wrap(what, room - _INDENT)
-            lines.append([(keys.ljust(_INDENT), accent), (first, text)])
-            lines += [[(" " * _INDENT + line, text)] for line in rest]
+        lines: list[list[Span]] = [[(line, text)] for line in wrap(focused.HELP, room)]
+        lines[0:0] = [[(focused.TITLE, accent)]]
+        for group in dict.fromkeys(command.group for command in COMMANDS):
+            lines += self._group(scene, group, room)
         for y, line in enumerate(lines[: canvas.height - 2], start=1):
             canvas.write(3, y, line)
 
+    def _group(self, scene: Scene, group: str, room: int) -> list[list[Span]]:
+        """The commands of a group, as many in a line as there is room for."""
+        key, word, dim = (scene.palette.pen(ink) for ink in ("train", "text", "dim"))
+        lines: list[list[Span]] = [[(group.ljust(_INDENT), dim)]]
+        for words, commands in groupby((c for c in COMMANDS if c.group == group), lambda command: command.words):
+            names = [self._keys[command.name].split(",") for command in commands]
+            shown = names[0][:2] if len(names) == 1 else [keys[0] for keys in names]
+            spans = [(" ".join(map(sign, shown)), key), (f" {words}  ", word)]
+            if spans_len(lines[-1]) + spans_len(spans) - 2 > room:
+                lines.append([(" " * _INDENT, dim)])
+            lines[-1] += spans
+        return lines
 
-class HelpScreen(ModalScreen[None]):
-    """Closed by any key."""
+
+class Over(ModalScreen[None]):
+    """A box over the main screen, closed by any key."""
 
     CSS = """
-    HelpScreen { align: center middle; background: transparent; }
-    HelpScreen > HelpPanel { width: 100%; max-width: 84; height: 100%; max-height: 28; }
+    Over { align: center middle; background: transparent; }
+    Over > Panel { width: 100%; max-width: 100; height: 100%; max-height: 34; }
     """
 
-    def __init__(self, scene: Scene) -> None:
+    def __init__(self, scene: Scene, panel: Panel) -> None:
         super().__init__()
-        self._scene = scene
+        self.scene, self.panel = scene, panel
 
     def compose(self) -> ComposeResult:
-        yield HelpPanel(id="help")
+        yield self.panel
 
     def on_mount(self) -> None:
-        self.query_one(HelpPanel).show(self._scene)
+        self.panel.show(self.scene)
 
     def on_key(self, event: events.Key) -> None:
         event.stop()
@@ -78,3 +79,10 @@ class HelpScreen(ModalScreen[None]):
 
     def on_click(self) -> None:
         self.dismiss()
+
+
+class HelpScreen(Over):
+    """Closed by any key."""
+
+    def __init__(self, scene: Scene, keys: Mapping[str, str]) -> None:
+        super().__init__(scene, HelpPanel(keys))

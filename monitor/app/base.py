@@ -1,0 +1,132 @@
+"""The screen without its keys: one timer that asks for the newest snapshot, and the panels that draw it."""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import datetime
+
+from textual import events
+from textual.app import App, ComposeResult
+from textual.geometry import Size
+
+from monitor.app.attention import attended
+from monitor.app.interventions import READ_ONLY, refusal
+from monitor.app.palette import Ink, Palette, ThemeName, themes_for
+from monitor.app.panels import EDGES
+from monitor.app.scene import Said, Scene, View
+from monitor.app.stage import Stage
+from monitor.app.terminal import Bell, crop_updates_on_the_left
+from monitor.model import EMPTY, Ack, Action, Snapshot
+
+#: Gives a command to the run of that id; returns what became of it.
+Act = Callable[[str, Action], Ack]
+
+#: How long the answer to a key or a command is shown.
+SAID_S = 20.0
+
+
+def local_now() -> datetime:
+    return datetime.now().astimezone()
+
+
+class Base(App[None]):
+    """Shows what ``latest`` returns, ``fps`` times a second, and repaints the cells that changed.
+
+    ``act`` gives a command to the run and waits for what became of it; without it this screen only looks. ``clock``
+    must be the clock of ``Snapshot.heard_s``. ``theme`` names a palette; without it the terminal decides. ``keys``
+    are other keys for some of the commands, and ``explain`` says what a rule looks for.
+    """
+
+    ENABLE_COMMAND_PALETTE = False
+    CSS = """
+    Screen { overflow: hidden; }
+    .stage { position: absolute; display: none; }
+    """
+
+    def __init__(
+        self,
+        latest: Callable[[], Snapshot],
+        *,
+        act: Act | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        wall: Callable[[], datetime] = local_now,
+        fps: float = 4.0,
+        theme: ThemeName | None = None,
+        ascii: bool = False,  # noqa: A002  the word of the command line
+        keys: Mapping[str, str] | None = None,
+        explain: Callable[[str], str] = lambda _rule: "",
+    ) -> None:
+        no_color = "NO_COLOR" in os.environ
+        wanted: ThemeName | None = "mono" if no_color else theme
+        # Textual picks its NO_COLOR filter while it is built, by whether the terminal's own colours are used.
+        super().__init__(ansi_color=wanted in ("ansi16", "mono"))
+        themes = themes_for(self.console.color_system, no_color=no_color)
+        self._palette = Palette(wanted or themes[0], ascii_only=ascii)
+        self._themes = themes if self._palette.name in themes else (self._palette.name, *themes)
+        self._act, self._explain = act, explain
+        self._keys: Mapping[str, str] = keys or {}
+        self._latest, self._clock, self._wall, self._fps = latest, clock, wall, fps
+        self.view = View()
+        self.snapshot: Snapshot = EMPTY
+        self._stage = Stage()
+        self._bell = Bell(self)
+        self._drawn_version: int | None = None
+
+    def compose(self) -> ComposeResult:
+        yield from self._stage.panels.values()
+
+    def on_mount(self) -> None:
+        crop_updates_on_the_left()
+        self._use(self._palette)
+        self.set_keymap(dict(self._keys))
+        self.set_interval(1 / self._fps, self.tick)
+
+    def on_unmount(self) -> None:
+        self._bell.close()
+
+    def on_resize(self, event: events.Resize) -> None:
+        self.tick(size=event.size)  # self.size is still the old one
+
+    def tick(self, *, size: Size | None = None, force: bool = False) -> None:
+        """Take the newest snapshot and draw it; if nothing is new, only the lines that say how old it is."""
+        self.snapshot = snapshot = attended(self._latest(), self.view.attention, self._wall().timestamp())
+        force = force or size is not None
+        is_new = force or snapshot.version != self._drawn_version
+        if is_new:
+            self._drawn_version = snapshot.version
+            self._stage.arrange(size or self._stage.size, self.scene())
+            self._bell.hear(snapshot)
+        scene = self.scene()
+        names = self._stage.panels if is_new else (*(EDGES if scene.is_ticking else ()), *self._stage.late())
+        self._stage.show(scene, names, at_once=force)
+
+    def scene(self) -> Scene:
+        """The newest snapshot as it is to be drawn now."""
+        places = self._stage.places
+        return Scene(
+            self._palette,
+            self.snapshot,
+            self.view,
+            self._clock(),
+            self._wall(),
+            has_minis="grad" in places,
+            has_alerts="alerts" in places,
+            refusal=READ_ONLY if self._act is None else refusal(self.snapshot),
+        )
+
+    def _use(self, palette: Palette) -> None:
+        self._palette = palette
+        self.ansi_color = palette.is_ansi
+        self.screen_stack[0].styles.background = palette.screen
+
+    def _change(self, **changes: object) -> None:
+        """Another view of the run, drawn at once."""
+        self.view = replace(self.view, **changes)  # type: ignore[arg-type]
+        self.tick(force=True)
+
+    def _say(self, text: str, ink: Ink = "text", for_s: float = math.inf) -> None:
+        self._change(said=Said(text, ink, self._clock() + for_s))

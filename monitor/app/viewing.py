@@ -1,0 +1,169 @@
+"""The keys that change what is looked at, and nothing else."""
+
+from __future__ import annotations
+
+from typing import get_args
+
+from monitor.app import moves
+from monitor.app.base import SAID_S, Base
+from monitor.app.palette import Palette
+from monitor.app.panel import ListPanel, Panel
+from monitor.app.panels import PANELS
+from monitor.app.panels.alerts import selected_alert
+from monitor.app.panels.loss import GUTTERS
+from monitor.app.ruler import Axis, knows
+from monitor.app.scene import RANGES, SMOOTHINGS
+from monitor.app.screens.commands import CommandsScreen
+from monitor.app.screens.help import HelpScreen
+from monitor.app.screens.inspect import InspectScreen
+from monitor.app.screens.prompt import FilterScreen
+from monitor.app.window import Window
+from monitor.model import Alert
+
+
+class Viewing(Base):
+    """Focus, lists, charts, the way from an alert to its moment."""
+
+    # -------------------------------------------------------------------------------------------- panels and lists
+
+    def on_panel_chosen(self, message: Panel.Chosen) -> None:
+        if message.panel.id in PANELS:
+            self._change(focus=message.panel.id)
+            self.action_move(message.by)
+
+    def action_move(self, by: int) -> None:
+        panel = self._stage.panels[self.view.focus]
+        if by and isinstance(panel, ListPanel):
+            panel.move(by)
+        self.tick(force=True)
+
+    def action_focus_panel(self, name: str) -> None:
+        self._change(focus=name)
+
+    def action_next_panel(self, by: int) -> None:
+        order = list(PANELS) if self.view.zoomed else self._stage.in_sight()
+        at = order.index(self.view.focus) if self.view.focus in order else 0
+        self._change(focus=order[(at + by) % len(order)] if order else self.view.focus)
+
+    def action_zoom(self) -> None:
+        self._change(zoomed=not self.view.zoomed)
+
+    def action_sort(self) -> None:
+        focus = self.view.focus
+        sorts = PANELS[focus].SORTS
+        if sorts:
+            self._change(sorts={**self.view.sorts, focus: (self.view.sorts.get(focus, 0) + 1) % len(sorts)})
+
+    def action_filter(self) -> None:
+        """Ask for a text; the list follows every letter."""
+        focus = self.view.focus
+        before = self.view.filters.get(focus, "")
+        self.push_screen(FilterScreen(self.scene(), focus, before, lambda text: self._filter(focus, text)))
+
+    def _filter(self, focus: str, text: str) -> None:
+        panel = self._stage.panels[focus]
+        if isinstance(panel, ListPanel):
+            panel.release()
+        self._change(filters={**self.view.filters, focus: text})
+
+    # -------------------------------------------------------------------------------------------------- the charts
+
+    def action_log(self) -> None:
+        self._change(log=not self.view.log)
+
+    def action_smooth(self) -> None:
+        self._change(smoothing=SMOOTHINGS[(SMOOTHINGS.index(self.view.smoothing) + 1) % len(SMOOTHINGS)])
+
+    def action_range(self, by: int) -> None:
+        at = min(max(RANGES.index(self.view.range) + by, 0), len(RANGES) - 1)
+        self._change(range=RANGES[at], held=None)
+
+    def action_x_axis(self) -> None:
+        """The next axis that this run knows: a run file of another tool may hold steps only."""
+        axes = get_args(Axis)
+        following = [*axes, *axes][axes.index(self.view.x_axis) + 1 :]
+        self._change(x_axis=next(axis for axis in following if knows(self.snapshot, axis)))
+
+    def action_magnify(self, by: int) -> None:
+        self._change(held=moves.magnified(self.scene(), by), range="all")
+
+    def action_pan(self, by: int) -> None:
+        held = moves.panned(self.scene(), by)
+        if held is not None:
+            self._change(held=held)
+
+    def action_cross(self, by: int) -> None:
+        self._change(cross=moves.crossed(self.scene(), self._window(), by))
+
+    def action_live(self) -> None:
+        self._change(range="all", held=None, cross=None)
+
+    def _window(self) -> Window:
+        """The window of the chart that the crosshair is moved in."""
+        places = self._stage.places
+        area = places.get("loss") or places.get(self.view.focus)
+        return self.scene().window(2 * max(area.width - GUTTERS, 1) if area else 2)
+
+    # -------------------------------------------------------------------------------------- from alert to moment
+
+    def action_event(self, by: int) -> None:
+        """The crosshair to the next event, and the window after it if it is not in sight."""
+        index, found = moves.next_moment(self.scene(), by)
+        if not found:
+            self._say("nothing has happened yet that has a mark", "dim", SAID_S)
+            return
+        moment = found[index]
+        start, end = self.scene().shown
+        held = self.view.held if start <= moment.step <= end else moves.around(self.scene(), moment.step)
+        self._change(cross=moment.step, held=held)
+        self._say(f"event {index + 1} of {len(found)}: {moment.sign} {moment.text}, step {moment.step:,}")
+
+    def action_to_alert(self) -> None:
+        """Every chart to the selected alert's step; once there, what is behind it."""
+        alert = self._selected()
+        if alert is None:
+            return
+        step = alert.first_step if alert.first_step is not None else alert.raised_step
+        if self.view.held is not None and self.view.cross == step:
+            self.push_screen(InspectScreen(self.scene(), alert, self._explain(alert.rule)))
+            return
+        self._change(held=moves.around(self.scene(), step), cross=step, blamed=tuple(alert.where))
+
+    def action_acknowledge(self) -> None:
+        alert = self._selected()
+        if alert is not None:
+            self._change(attention=self.view.attention.acknowledge(alert))
+            self._say(f"{alert.rule}: {'no longer seen' if alert.acknowledged else 'seen'}", "dim", SAID_S)
+
+    def action_mute(self) -> None:
+        alert = self._selected()
+        if alert is not None:
+            self._change(attention=self.view.attention.mute(alert.rule, self._wall().timestamp()))
+            self._say(f"{alert.rule}: {'heard again' if alert.muted else 'quiet for an hour'}", "dim", SAID_S)
+
+    def _selected(self) -> Alert | None:
+        return selected_alert(self._stage.panels["alerts"], self.snapshot)
+
+    def action_release(self) -> None:
+        """Back to the whole run, live, with nothing selected, filtered or said."""
+        for panel in self._stage.lists():
+            panel.release()
+        self.view = self.view.released()
+        self.tick(force=True)
+
+    # -------------------------------------------------------------------------------------------------- the screen
+
+    def action_theme(self) -> None:
+        following = self._themes[(self._themes.index(self._palette.name) + 1) % len(self._themes)]
+        self._use(Palette(following, ascii_only=self._palette.ascii))
+        self.tick(force=True)
+
+    def action_help(self) -> None:
+        self.push_screen(HelpScreen(self.scene(), self._keys))
+
+    def action_commands(self) -> None:
+        self.push_screen(CommandsScreen(self.scene(), self._keys), self._do)
+
+    def _do(self, action: str | None) -> None:
+        if action is not None:
+            self.call_after_refresh(self.run_action, action)  # once the list is gone
