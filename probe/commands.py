@@ -1,16 +1,26 @@
-"""Which commands there are, and whether one may be carried out. Standard library and the wire only."""
+"""Which commands there are, and whether one may be carried out; which a script may ask for in advance."""
 
 from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from time import time
 from typing import Any, Final
 
 from probe import wire
+from probe.errors import ProbeError
 
 NAMES: Final = ("lr", "checkpoint", "pause", "resume", "stop", "interrupt", "detail", "note", "undo")
+
+#: What ``attach(on_alert=...)`` may name, and the command that each stands for.
+REFLEXES: Final[Mapping[str, wire.Action]] = {
+    "pause": wire.Action("pause"),
+    "checkpoint": wire.Action("checkpoint"),
+    "checkpoint-and-stop": wire.Action("stop", {"checkpoint": True}),
+    "stop": wire.Action("stop", {"checkpoint": False}),
+    "interrupt": wire.Action("interrupt"),
+}
 
 #: How old a command may be when it arrives, by the clocks of the two machines.
 MAX_AGE_S: Final = 60.0
@@ -70,6 +80,26 @@ def arguments(command: wire.Command) -> dict[str, Any]:
     if command.name == "stop" and given["checkpoint"] is None:
         given["checkpoint"] = True
     return given
+
+
+def reflexes(on_alert: object, *, control: bool) -> dict[str, wire.Action]:
+    """What ``attach(on_alert=...)`` asks for. Raises :class:`ProbeError`.
+
+    The rules are the monitor's, which the training does not import: the recorder says which of the names is none.
+    """
+    if on_alert is None:
+        return {}
+    if not isinstance(on_alert, Mapping) or not all(isinstance(rule, str) for rule in on_alert):
+        raise ProbeError(
+            f"on_alert={_shown(on_alert)}; a dictionary of rules and actions is needed, as in "
+            '{"divergence": "pause"}.'
+        )
+    for rule, action in on_alert.items():
+        if not isinstance(action, str) or action not in REFLEXES:
+            raise ProbeError(f"on_alert has {_shown(action)} for {rule!r}; there are {', '.join(REFLEXES)}.")
+    if on_alert and not control:
+        raise ProbeError("on_alert asks for commands and control=False takes none; leave one of the two away.")
+    return {rule: REFLEXES[action] for rule, action in on_alert.items()}
 
 
 def _rate(key: str, value: object) -> float | None:

@@ -28,6 +28,7 @@ from probe.errors import Interrupt
 from probe.ranks import Ranks, rank_and_size
 from probe.rates import Rates, Setting, describe, wanted
 from probe.records import Note
+from probe.trainers import ask_to_stop
 from probe.watch import Watch
 
 #: With several ranks, how long rank 0 waits for the random states of the others, which are at the same boundary; how
@@ -247,7 +248,9 @@ class Control:
             return
         self._done(command, text, applied)
         if command.name == "stop":
-            raise SystemExit(0)
+            self._paused = None
+            if not ask_to_stop(self._subject.model):
+                raise SystemExit(0)
         if command.name == "interrupt":
             raise Interrupt(f"asked for by {command.by or 'a monitor'} at step {self.step}")
 

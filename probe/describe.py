@@ -51,6 +51,7 @@ def hello(
     step: int,
     control: list[str],
     resumes: str,
+    on_alert: dict[str, wire.Action],
 ) -> wire.Hello:
     parameters = [p for layer in subject.layers for p in layer.parameters]
     script = _script()
@@ -78,6 +79,7 @@ def hello(
         first_step=step,
         control=control,
         resumes=resumes,
+        on_alert=on_alert,
     )
 
 

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from probe import describe, wire
+from probe import commands, describe, wire
 from probe.batch import Record
 from probe.collectors import Subject
 from probe.collectors.activations import ACTIVATIONS_ARE_COMPILED, is_compiled
@@ -250,22 +250,26 @@ def attach(
     resume: str | None = None,
     step: int = 0,
     control: bool = True,
+    on_alert: Mapping[str, str] | None = None,
 ) -> Probe:
     """Put a probe on a training loop: ``probe.attach(model, optimizer)`` is all that is needed.
 
     ``optimizer`` may be a dictionary of several (``{"g": ..., "d": ...}``); the first one's steps count.
     ``criterion`` makes loss, logits and targets exact where the loss is not one of ``torch.nn.functional``.
     ``every`` is the number of steps between two looks at the layers; scalars come each step. ``resume`` is the id
-    of the run that this one goes on from, at ``step``. ``control`` says whether a monitor may intervene.
+    of the run that this one goes on from, at ``step``. ``control`` says whether a monitor may intervene;
+    ``on_alert`` what is to be done without one when a rule raises an alarm, as in ``{"divergence": "pause"}``.
 
     Raises :class:`ProbeError` for a mistake in the arguments; nothing later on raises into the training.
     """
     if os.environ.get("BEDSIDE", "").lower() == "off":
         return Probe(None, name=name or "")
     optimizers = _checked(model, optimizer, every, step)
+    reflexes = commands.reflexes(on_alert, control=control)
     if (attached := _attached_to(model, optimizers)) is not None:
         return attached
     subject = Subject(model, describe.layers_of(model), optimizers)
+    takes = offered() if control else []
     hello = describe.hello(
         subject,
         name=name,
@@ -274,8 +278,9 @@ def attach(
         total_steps=total_steps,
         every=every,
         step=step,
-        control=offered() if control else [],
+        control=takes,
         resumes=resume or os.environ.get("BEDSIDE_RESUME", ""),
+        on_alert=reflexes if takes else {},
     )
     line = _Line(subject, hello, criterion, control=control)
     line.open()

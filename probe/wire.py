@@ -165,7 +165,10 @@ class Action(_Value, frozen=True):
 
 
 class Hello(_Message, frozen=True, kw_only=True):
-    """Who is training what. First message of every connection; sent again when a recorder is started anew."""
+    """Who is training what. First message of every connection; sent again when a recorder is started anew.
+
+    ``on_alert`` maps the name of a rule to what the recorder shall command when that raises an alarm.
+    """
 
     schema: int
     run_id: str
@@ -190,6 +193,7 @@ class Hello(_Message, frozen=True, kw_only=True):
     first_step: int = 0
     control: list[str] = []
     resumes: str = ""
+    on_alert: dict[str, Action] = {}
 
 
 class Batch(_Message, frozen=True, kw_only=True):

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from itertools import islice
 from typing import TYPE_CHECKING
 
+from monitor.record.reflexes import Reflexes, unknown
 from probe import wire
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ class Judge:
         self._on_fault = on_fault
         self._make_engine = make_engine or (lambda: _engine(on_fault))
         self._engine: Engine | None = None
+        self._reflexes = Reflexes()
         self._past: Callable[[int], Iterable[wire.Batch]] | None = None
         self._past_seq = 0
         self._new: list[wire.Batch] = []
@@ -36,6 +38,9 @@ class Judge:
         with self._guard():
             self._engine = self._make_engine()
             self._engine.hello(hello)
+            self._reflexes = Reflexes(hello)
+            for said in unknown(hello):
+                self._on_fault(said)
             self._past = past
 
     @property
@@ -54,8 +59,14 @@ class Judge:
         with self._guard():
             for batch in self._due():
                 if self._engine is not None:
-                    changed += self._engine.feed(batch)
+                    told = self._engine.feed(batch)
+                    self._reflexes.see(told, batch.marks)
+                    changed += told
         return changed
+
+    def reflexes(self) -> list[tuple[wire.Command, str]]:
+        """The commands that the training has asked for in advance and that are due now, each with the reason."""
+        return [] if self.is_behind else self._reflexes.due()
 
     def finish(self, goodbye: wire.Goodbye) -> list[wire.Alert]:
         """The end of the run: all that is left, and what only the end tells."""

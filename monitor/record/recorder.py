@@ -20,6 +20,7 @@ import msgspec
 import zmq
 
 from monitor.record import ending, registry
+from monitor.record.commands import Commands
 from monitor.record.desk import HistoryDesk
 from monitor.record.judge import Judge
 from monitor.record.keeper import Keeper
@@ -31,7 +32,6 @@ from probe import wire
 _FRAMES_A_TURN = 64
 _MAX_SEQ = 1 << 62
 _MAX_ASK_BYTES = 1024 * 1024
-_MAX_COMMANDS = 256
 
 #: Between two acknowledgements: each costs the training process a little, and one stands for all before it.
 _ACK_S = 0.2
@@ -100,7 +100,7 @@ class Recorder:
         self._hello: wire.Hello | None = None
         self._hello_frame = b""
         self._sender = b""
-        self._commands: dict[str, bytes] = {}
+        self._commands = Commands(self._to_training, self._send_to, self._notify)
         self._early_notices: list[bytes] = []
         self._is_ack_due = False
         self._next_ack_s = 0.0
@@ -126,6 +126,8 @@ class Recorder:
             self._note_watchers()
             self._answer()
             self._publish_alerts(self._judge.turn())
+            for command, why in self._judge.reflexes():
+                self._commands.reflex(command, why, is_over=self._is_ending)
             self._commit()
             if self._keeper is not None:
                 self._desk.turn(self._keeper, self._hello_frame)
@@ -169,9 +171,7 @@ class Recorder:
             self._is_ack_due = True
             if self._keeper is not None:
                 self._keeper.goodbye(frame)
-        elif isinstance(message, wire.Ack) and (client := self._commands.pop(message.id, None)):
-            self._send_to(client, frame)
-        else:
+        elif not (isinstance(message, wire.Ack) and self._commands.answer(message, frame)):
             self.bad_frames += 1
 
     def _is_ours(self, hello: wire.Hello) -> bool:
@@ -181,7 +181,8 @@ class Recorder:
         self._sender = sender
         if frame == self._hello_frame:
             return
-        self._hello, self._hello_frame = hello, frame
+        self._hello = self._commands.run = hello
+        self._hello_frame = frame
         processes = registry.Processes(
             host=registry.hostname(),
             pid=self._setup.pid,
@@ -228,8 +229,11 @@ class Recorder:
             self._to_sender(wire.Committed(seq=self._keeper.last_seq))
 
     def _to_sender(self, message: wire.Message) -> None:
+        self._to_training(wire.encode(message))
+
+    def _to_training(self, frame: bytes) -> None:
         if self._sender:
-            self._in.send_multipart([self._sender, wire.encode(message)], zmq.NOBLOCK)
+            self._in.send_multipart([self._sender, frame], zmq.NOBLOCK)
 
     # --------------------------------------------------------------------------------------------- to the monitors
 
@@ -254,28 +258,9 @@ class Recorder:
             if isinstance(message, wire.HistoryRequest):
                 self._desk.ask(frames[0], message)
             elif isinstance(message, wire.Command):
-                self._pass_on(frames[0], message, frames[1])
+                self._commands.pass_on(frames[0], message, frames[1], is_over=self._is_ending)
             else:
                 self.bad_frames += 1
-
-    def _pass_on(self, client: bytes, command: wire.Command, frame: bytes) -> None:
-        hello = self._hello
-        refusal = None
-        if hello is None or command.run_id != hello.run_id:
-            refusal = f"this is not run {command.run_id[:40]!r}"
-        elif not hello.control:
-            refusal = "this run takes no commands"
-        elif command.name not in hello.control:
-            refusal = f"this run does not know {command.name[:40]!r}; it takes {', '.join(hello.control)}"
-        elif self._told is not None or self._gone_s is not None:
-            refusal = "the run is over"
-        elif len(self._commands) >= _MAX_COMMANDS:
-            refusal = f"{_MAX_COMMANDS} commands are waiting for an answer"
-        if refusal is not None:
-            self._send_to(client, wire.encode(wire.Ack(id=command.id, ok=False, text=refusal)))
-            return
-        self._commands[command.id] = client
-        self._in.send_multipart([self._sender, frame], zmq.NOBLOCK)
 
     def _send_to(self, client: bytes, frame: bytes) -> None:
         with contextlib.suppress(zmq.ZMQError):  # it has gone, or does not read
@@ -334,6 +319,10 @@ class Recorder:
 
     # ----------------------------------------------------------------------------------------------------- the end
 
+    @property
+    def _is_ending(self) -> bool:
+        return self._told is not None or self._gone_s is not None
+
     def _see_the_end(self) -> None:
         now = time.monotonic()
         if self._gone_s is None and self._watch.is_gone():
@@ -360,8 +349,7 @@ class Recorder:
     def _say(self, goodbye: wire.Goodbye, *, is_over: bool) -> None:
         if is_over and self._over_s is None:
             self._over_s = time.monotonic()
-            for waiting, client in self._commands.items():
-                self._send_to(client, wire.encode(wire.Ack(id=waiting, ok=False, text="the run is over")))
+            self._commands.end()
         if self._said is not None and msgspec.structs.replace(goodbye, time_s=self._said.time_s) == self._said:
             return
         if self._said is None:

@@ -16,6 +16,7 @@ arguments.add_argument(
     "--pace-s", type=float, default=0.0, help="sleep this long in each step, as a slow loader does"
 )
 arguments.add_argument("--nan-at", type=int, default=0, help="put a NaN into the batch of this step")
+arguments.add_argument("--on-alert", nargs=2, action="append", default=[], metavar=("RULE", "ACTION"))
 args = arguments.parse_args()
 
 torch.manual_seed(0)
@@ -25,7 +26,10 @@ model = nn.Sequential(
     nn.Dropout(0.2), nn.Linear(128, 4),
 )  # fmt: skip
 optimizer = torch.optim.SGD(model.parameters(), lr=0.05, momentum=0.9)
-probe.attach(model, optimizer, name=args.name, classes=["north", "east", "south", "west"], total_steps=args.steps)
+probe.attach(
+    model, optimizer, name=args.name, classes=["north", "east", "south", "west"], total_steps=args.steps,
+    on_alert=dict(args.on_alert),
+)  # fmt: skip
 
 templates = torch.randn(4, 3, 8, 8)
 generator = torch.Generator().manual_seed(1)

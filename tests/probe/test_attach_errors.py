@@ -7,7 +7,9 @@ import torch
 from torch import nn
 
 import probe
-from probe import ProbeError
+from probe import ProbeError, wire
+
+THERE_ARE = "there are pause, checkpoint, checkpoint-and-stop, stop, interrupt."
 
 
 def sgd(model):
@@ -142,3 +144,37 @@ def test_the_public_names_are_all_there():
     assert {name for name in dir(probe) if not name.startswith("_")} >= {"Probe", "ProbeError", "attach"}
     with pytest.raises(AttributeError, match="module 'probe' has no attribute 'atach'"):
         _ = probe.atach
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (
+            {"on_alert": {"divergence": "puase"}},
+            f"on_alert has 'puase' for 'divergence'; {THERE_ARE}",
+        ),
+        (
+            {"on_alert": {"divergence": ["pause"]}},
+            f"on_alert has ['pause'] for 'divergence'; {THERE_ARE}",
+        ),
+        (
+            {"on_alert": "pause"},
+            'on_alert=\'pause\'; a dictionary of rules and actions is needed, as in {"divergence": "pause"}.',
+        ),
+        (
+            {"on_alert": {"divergence": "pause"}, "control": False},
+            "on_alert asks for commands and control=False takes none; leave one of the two away.",
+        ),
+    ],
+)
+def test_a_reflex_that_cannot_be_meant_is_refused(net, given, message):
+    assert message_of(net, sgd(net), **given) == message
+
+
+def test_reflexes_are_told_as_commands(net, senders):
+    probe.attach(net, sgd(net), on_alert={"non-finite": "checkpoint-and-stop", "divergence": "pause"})
+
+    assert senders.last.hello.on_alert == {
+        "non-finite": wire.Action("stop", {"checkpoint": True}),
+        "divergence": wire.Action("pause"),
+    }

@@ -1,3 +1,5 @@
+import msgspec
+
 from monitor.record.judge import Judge
 from probe import wire
 
@@ -12,12 +14,12 @@ class Engine:
         self.bad_seq = bad_seq
 
     def hello(self, hello) -> None:
-        assert hello == HELLO
+        assert hello.run_id == HELLO.run_id
 
     def feed(self, batch):
         if batch.seq == self.bad_seq:
             raise ZeroDivisionError("no steps")
-        return [wire.Alert(id=batch.seq, rule="spike", severity=wire.Severity.INFO, raised_step=0)]
+        return [wire.Alert(id=batch.seq, rule="spike", severity=wire.Severity.WARNING, raised_step=0)]
 
     def finish(self, goodbye):
         return [wire.Alert(id=99, rule="slow", severity=wire.Severity.INFO, raised_step=0)]
@@ -26,11 +28,11 @@ class Engine:
 class Run:
     """Recorded batches, and the judge of them."""
 
-    def __init__(self, recorded: int, bad_seq: int = 0, make_engine=None) -> None:
+    def __init__(self, recorded: int, bad_seq: int = 0, make_engine=None, hello=HELLO) -> None:
         self.batches = [wire.Batch(seq=seq) for seq in range(1, recorded + 1)]
         self.faults: list[str] = []
         self.judge = Judge(self.faults.append, make_engine or (lambda: Engine(bad_seq)))
-        self.judge.begin(HELLO, lambda after: [batch for batch in self.batches if batch.seq > after])
+        self.judge.begin(hello, lambda after: [batch for batch in self.batches if batch.seq > after])
 
     def record(self, seq: int) -> None:
         self.batches.append(wire.Batch(seq=seq))
@@ -62,6 +64,21 @@ def test_after_a_takeover_the_past_is_judged_first_and_nothing_twice():
 
     assert ids(first) == list(range(1, 9))
     assert ids(later + run.judge.turn()) == list(range(9, 23))
+
+
+def test_reflexes_wait_until_the_past_is_judged():
+    run = Run(recorded=20, hello=msgspec.structs.replace(HELLO, on_alert={"spike": wire.Action("pause")}))
+    run.judge.turn()
+    behind = run.judge.reflexes()
+    while run.judge.is_behind:
+        run.judge.turn()
+
+    assert behind == []
+    assert {command.by for command, _ in run.judge.reflexes()} == {"reflex spike"}
+    assert run.judge.reflexes() == []
+    assert run.faults == [
+        "on_alert names 'spike', which is no rule, so nothing comes of it; 'bedside rules' lists them."
+    ]
 
 
 def test_the_end_waits_for_the_past():
