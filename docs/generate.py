@@ -96,6 +96,7 @@ comes twice by its sequence number; a gap in the numbers is asked for again.
 |---|---|
 | `objective` | `cross_entropy`, `binary_cross_entropy`, `mse`, `l1`, `nll`, `other` |
 | `criterion` | the class or function that computes the loss |
+| `reduction` | `sum`, where the loss is the sum over a batch, not its mean |
 | `classes`, `batch_size`, `optimizers` | counts |
 | `epoch` | the epoch that begins at this step |
 | `hidden` | one sentence: what cannot be seen in this loop, and why |

@@ -230,6 +230,8 @@ class Watch:
             if "objective" not in self._facts:
                 self.fact("objective", capture.OBJECTIVES.get(name, "other"))
                 self.fact("criterion", name)
+                if call.is_sum:
+                    self.fact("reduction", "sum")
         self._scope(call)
 
     def criterion_begins(self) -> None:

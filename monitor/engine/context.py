@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from dataclasses import dataclass
+from collections.abc import Mapping
+from pathlib import PurePath
 from typing import Final
 
 import numpy as np
 
 from monitor import rows
+from monitor.engine.course import Course
+from monitor.engine.schedule import LearningRate
 from monitor.engine.series import Column, Series, Table, Trail
+from monitor.engine.targets import Targets
 from monitor.model import Floats, Hello, Steps
 from monitor.rules import Gate, RunContext, Signal
 from monitor.rules.statistics import MAD_TO_SIGMA, median
@@ -22,35 +26,32 @@ BLOCK: Final = 16
 EXPLODED: Final = 10
 #: How long a schedule's rise of the learning rate, a marked change or a resumption excuses the loss, in steps.
 EXCUSED_STEPS: Final = 100
-#: A learning rate that has not reached a new peak for so long (or for as long as it took to reach it) has warmed up.
-WARM_UP_PAUSE: Final = 1000
+#: The probe keeps so many checkpoints of a run.
+KEPT_CHECKPOINTS: Final = 3
 #: Fewer targets than this for each class do not tell the label frequencies.
 ENOUGH_TARGETS: Final = 10
 CLASSIFICATION: Final = ("cross_entropy", "binary_cross_entropy")
-LAYER_STATS: Final = ("update_ratio", "grad_norm", "dead_frac")
-
-
-@dataclass(slots=True)
-class LearningRate:
-    """The schedule so far, as seen on the grid."""
-
-    now: float | None = None
-    peak: float | None = None
-    peak_at: int = 0
-    risen_at: int | None = None
-
-    def see(self, window: Floats, points: int) -> None:
-        value = float(window[-1])
-        if value == self.now or not math.isfinite(value):
-            return
-        warming_up = points - self.peak_at <= max(WARM_UP_PAUSE, self.peak_at)
-        if self.peak is None or value > self.peak * 1.001:
-            self.peak = value
-            if warming_up:
-                self.peak_at = points
-        if not (warming_up and self.peak_at == points) and value > 2 * float(window.min()):
-            self.risen_at = points
-        self.now = value
+LAYER_STATS: Final = ("update_ratio", "grad_norm", "dead_frac", "saturated_frac", "act_std")
+#: The signals that are a series of the wire as it is.
+SERIES: Final = {
+    "grad_norm": "grad/norm",
+    "grad_norm_applied": "grad/norm_applied",
+    "accuracy": "train/accuracy",
+    "amp_scale": "amp/scale",
+    "amp_skipped": "amp/skipped_total",
+    "step_s": "time/step_s",
+    "data_s": "time/data_s",
+    "samples_per_s": "rate/samples_per_s",
+    "tokens_per_s": "rate/tokens_per_s",
+    "input_mean": "input/mean",
+    "input_std": "input/std",
+    "input_std_ratio": "input/std_ratio",
+    "labels_entropy": "labels/entropy",
+    "rss_bytes": "memory/rss_bytes",
+    "allocated_bytes": "memory/allocated_bytes",
+}
+#: Those whose whole run is kept as well, as ``NAME_course``, and of how many points the median is.
+COURSES: Final = {"samples_per_s": 16, "tokens_per_s": 16, "rss_bytes": 4, "allocated_bytes": 4}
 
 
 class RunState:
@@ -59,18 +60,19 @@ class RunState:
     def __init__(self) -> None:
         self.loss = Series()  # finite values only
         self.raw_loss = Series()
-        self.grad_norm = Series()  # raw
         self.lr = Series()
-        self.accuracy = Series()
         self.times_s = Series()  # of the rows with a loss
+        self.series = {name: Series() for name in (*SERIES, "loss_term")}
         self.columns = {
             name: Column() for name in ("val_loss", "train_level", "val_accuracy", "train_accuracy", "val_hit")
         }
         self.tables = {name: Table() for name in (*LAYER_STATS, "val_recall", "val_total", "val_predicted")}
+        self.courses = {f"{name}_course": Course(self.series[name], block) for name, block in COURSES.items()}
         self.trail = Trail()
         self.step = 0
+        self._here = 0  # the step that was advanced to: that of the newest point of every signal
         self.schedule = LearningRate()
-        self._ends: dict[str, int] = {"loss": 0, "raw_loss": 0, "grad_norm": 0, "lr": 0, "accuracy": 0}
+        self._ends: dict[str, int] = {"loss": 0, "raw_loss": 0, "lr": 0}
         self._finite: Steps | None = None  # finite losses of this batch up to each row, where some are not
         self._blocks: deque[tuple[int, int, float, float]] = deque()
         self._blocks_made = 0
@@ -80,15 +82,19 @@ class RunState:
         self._start = math.nan
         self._best, self._best_step, self._accuracy_at_best = math.nan, 0, math.nan
         self._level, self._accuracy_level = math.nan, math.nan
-        self._facts: dict[str, str | float | int | bool | None] = {}
-        self._targets: Steps = np.zeros(0, np.int64)  # of each class, before this batch
-        self._new_targets: Steps = np.zeros((0, 0), np.int64)  # of this batch, running sums
-        self._target_steps: Steps = np.zeros(0, np.int64)
+        self._facts: Mapping[str, str | float | int | bool | None] = {}
+        self._fact_steps: Mapping[str, int] = {}
+        self._targets = Targets()
         self._layers: tuple[str, ...] = ()
+        self._layer_sizes: tuple[int, ...] = ()
+        self._layer_kinds: tuple[str, ...] = ()
+        self._trainable: tuple[bool, ...] = ()
         self._classes: tuple[str, ...] = ()
         self._bad_layers: tuple[str, ...] = ()
         self._switched_at: int | None = None
+        self._checkpoints: deque[tuple[int, str]] = deque(maxlen=KEPT_CHECKPOINTS)
         self._uses_amp = False
+        self._terms: list[str] = []  # series of the losses that the training loss is made of
         self._evaluations, self._evaluated_at = 0, 0
         self._val_best, self._val_best_step, self._train_at_best = math.nan, 0, math.nan
         self._val_first, self._val_accuracy_best = math.nan, math.nan
@@ -97,6 +103,9 @@ class RunState:
 
     def hello(self, hello: Hello) -> None:
         self._layers = tuple(layer.name for layer in hello.layers)
+        self._layer_sizes = tuple(layer.parameters for layer in hello.layers)
+        self._layer_kinds = tuple(layer.kind for layer in hello.layers)
+        self._trainable = tuple(layer.trainable for layer in hello.layers)
         self._classes = tuple(hello.classes)
 
     def take(self, batch: Batch) -> tuple[Steps, Floats]:
@@ -109,21 +118,22 @@ class RunState:
         self.times_s.append(steps, rows.times_of(batch)[index])
         self.loss.append(*((steps, values) if self._finite is None else (steps[finite], values[finite])))
         self._make_blocks()
-        for key, series in (("grad/norm", self.grad_norm), ("train/accuracy", self.accuracy)):
+        for name, key in SERIES.items():
             if key in batch.scalars:
-                series.append(*rows.points_of(batch, key))
+                self.series[name].append(*rows.points_of(batch, key))
+        for course in self.courses.values():
+            course.take()
         self._take_learning_rate(batch)
-        self._take_targets(batch)
+        self._targets.take(batch)
         self._uses_amp = self._uses_amp or "amp/scale" in batch.scalars
+        self._take_terms(batch)
         return steps, values
 
     def settle(self) -> None:
         """The batch has been judged."""
-        for series in (self.loss, self.raw_loss, self.grad_norm, self.lr, self.accuracy, self.times_s):
+        for series in (self.loss, self.raw_loss, self.lr, self.times_s, *self.series.values()):
             series.settle()
-        if len(self._new_targets):
-            self._targets = self._targets + self._new_targets[-1]
-            self._new_targets, self._target_steps = self._new_targets[:0], self._target_steps[:0]
+        self._targets.settle()
 
     def _take_learning_rate(self, batch: Batch) -> None:
         """The largest learning rate of all groups; of the first group only, if they were not recorded together."""
@@ -136,22 +146,11 @@ class RunState:
             values = np.max([values for _, values in columns], axis=0)
         self.lr.append(steps, values)
 
-    def _take_targets(self, batch: Batch) -> None:
-        """The training targets of each class: taken in whole, since they come at every step."""
-        counts = [each for each in batch.classes if each.split == "train" and each.total]
-        if not counts:
-            return
-        width = max(len(self._targets), *(len(each.total) // 8 for each in counts))
-        table = np.zeros((len(counts), width), np.int64)
-        for row, each in zip(table, counts, strict=True):
-            row[: len(each.total) // 8] = np.frombuffer(each.total, "<i8")
-        self._targets = np.pad(self._targets, (0, width - len(self._targets)))
-        self._new_targets = np.cumsum(table, axis=0)
-        self._target_steps = np.array([each.step for each in counts], np.int64)
-
-    def _seen_targets(self) -> Steps:
-        seen = int(self._target_steps.searchsorted(self.step, "right"))
-        return self._targets + self._new_targets[seen - 1] if seen else self._targets
+    def _take_terms(self, batch: Batch) -> None:
+        """The first of the terms, where the training loss is not one loss as it is."""
+        self._terms += sorted(key for key in batch.scalars if _is_term(key) and key not in self._terms)
+        if self._terms and self._terms[0] in batch.scalars:
+            self.series["loss_term"].append(*rows.points_of(batch, self._terms[0]))
 
     def _make_blocks(self) -> None:
         """Median and noise of every block of losses that is complete now."""
@@ -174,12 +173,13 @@ class RunState:
 
     def advance(self, step: int, loss_end: int) -> None:
         """Go to ``step``, whose newest loss is the one before position ``loss_end``."""
-        self.step = max(step, self.step)
+        self.step, self._here = max(step, self.step), step
         ends = self._ends
         ends["raw_loss"] = loss_end
         ends["loss"] = self._finite_end(loss_end)
-        for name in ("grad_norm", "lr", "accuracy"):
-            ends[name] = getattr(self, name).upto(step)
+        ends["lr"] = self.lr.upto(step)
+        for course in self.courses.values():
+            course.advance(step)
         while len(self._starts) < 3 and len(self._starts) < ends["loss"]:
             self._see_start(self.loss.before(len(self._starts) + 1, 1))
         if ends["lr"]:
@@ -208,8 +208,7 @@ class RunState:
         self._noises.append(noise)
         self._noise = median(np.array(self._noises))
         self.trail.append(step, middle)
-        end = self._ends["accuracy"]
-        self._accuracy_level = median(self.accuracy.before(end, BLOCK).values) if end else math.nan
+        self._accuracy_level = median(self._newest("accuracy", BLOCK).values)
         if math.isnan(self._accuracy_at_best):
             self._accuracy_at_best = self._accuracy_level
         if middle < (self._start if math.isnan(self._best) else self._best):
@@ -218,11 +217,14 @@ class RunState:
     # ------------------------------------------------------------------------------------------- the rarer things
 
     def fact(self, fact: Fact) -> None:
-        self._facts[fact.name] = fact.value
+        self._facts = {**self._facts, fact.name: fact.value}  # the contexts given out keep the old ones
+        self._fact_steps = {**self._fact_steps, fact.name: fact.step}
 
     def mark(self, mark: Mark) -> None:
         if mark.kind in ("user", "resume"):
             self._switched_at = self._ends["raw_loss"]
+        if path := mark.applied.get("path"):
+            self._checkpoints.append((mark.step, PurePath(str(path)).name))
 
     def layers(self, stats: LayerStats) -> None:
         tables = {key: rows.layer_values(column, len(self._layers)) for key, column in stats.stats.items()}
@@ -245,10 +247,10 @@ class RunState:
 
     def evaluation(self, step: int, val_loss: float | None, val_accuracy: float | None) -> None:
         """One evaluation, with the training levels since the last one. A value that it lacks is None."""
-        end, accuracy_end = self._ends["loss"], self._ends["accuracy"]
+        end = self._ends["loss"]
         since = min(max(end - self._evaluated_at, 1), 64)
         level = median(self.loss.before(end, since).values)
-        accuracy = median(self.accuracy.before(accuracy_end, since).values)
+        accuracy = median(self._newest("accuracy", since).values)
         self._evaluated_at = end
         self._evaluations += 1
         row = {"val_loss": val_loss, "train_level": level, "val_accuracy": val_accuracy, "train_accuracy": accuracy}
@@ -298,16 +300,22 @@ class RunState:
         """The newest points of a signal by the name that rules use."""
         if name == "loss":
             return self.raw_loss.before(self.points, n) if raw else self.loss.before(self._ends["loss"], n)
-        if name == "grad_norm":
-            return self.grad_norm.before(self._ends["grad_norm"], n)
+        if name in self.series:
+            return self._newest(name, n) if raw else self._newest(name, n).finite()
         if name == "loss_trail":
             return self.trail.newest(n)
+        if name in self.courses:
+            return self.courses[name].newest(n)
         if name in self.columns:
             return self.columns[name].newest(n)
         return self.tables[name.removeprefix("layer_")].newest(n)
 
+    def _newest(self, name: str, n: int) -> Signal:
+        series = self.series[name]
+        return series.before(series.upto(self._here), n)
+
     def context(self) -> RunContext:
-        targets = self._seen_targets()
+        targets = self._targets.upto(self.step)
         accuracy = None if math.isnan(self._accuracy_level) else self._accuracy_level
         return RunContext(
             step=self.step,
@@ -319,10 +327,16 @@ class RunState:
             noise=self._noise,
             trivial=self._trivial(targets),
             objective=str(self._facts.get("objective") or "other"),
+            facts=self._facts,
+            fact_steps=self._fact_steps,
+            chance=self._chance(targets),
+            targets=targets,
+            is_sum=bool(self._terms),
             accuracy=accuracy,
             majority=float(targets.max() / targets.sum()) if targets.any() else None,
             lr=self.schedule.now,
             lr_peak=self.schedule.peak,
+            lr_low_points=self.schedule.low_points(self.points),
             update_ratio=self._update_ratio(),
             evaluations=self._evaluations,
             val_best=self._val_best,
@@ -331,10 +345,14 @@ class RunState:
             train_at_best=self._train_at_best,
             val_accuracy_best=self._val_accuracy_best,
             layers=self._layers,
+            layer_sizes=self._layer_sizes,
+            layer_kinds=self._layer_kinds,
+            trainable=self._trainable,
             classes=self._classes,
             bad_layers=self._bad_layers,
             uses_amp=self._uses_amp,
             metric_improves=self._metric_improves(),
+            checkpoints=tuple(self._checkpoints),
         )
 
     def _metric_improves(self) -> bool:
@@ -348,18 +366,24 @@ class RunState:
 
     def _trivial(self, targets: Steps) -> float | None:
         """The loss of always guessing the label frequencies; None where the objective does not tell."""
-        objective, classes = self._facts.get("objective"), self._facts.get("classes")
-        if objective not in CLASSIFICATION:
-            return None
-        count = 2 if objective == "binary_cross_entropy" else classes or len(targets) or len(self._classes)
-        if not isinstance(count, int) or count < 2:
-            return None
-        seen = int(targets.sum())
-        if seen < ENOUGH_TARGETS * count or len(targets) > count:
-            return math.log(count)
+        count, seen = self._class_count(targets), int(targets.sum())
+        if count is None or seen < ENOUGH_TARGETS * count or len(targets) > count:
+            return self._chance(targets)
         share = targets / seen
         share = share[share > 0]
         return min(math.log(count), float(-(share * np.log(share)).sum()))
+
+    def _chance(self, targets: Steps) -> float | None:
+        """The loss of holding all classes for equally likely."""
+        count = self._class_count(targets)
+        return None if count is None else math.log(count)
+
+    def _class_count(self, targets: Steps) -> int | None:
+        objective, classes = self._facts.get("objective"), self._facts.get("classes")
+        if objective not in CLASSIFICATION or self._facts.get("reduction") == "sum":
+            return None
+        count = 2 if objective == "binary_cross_entropy" else classes or len(targets) or len(self._classes)
+        return count if isinstance(count, int) and count >= 2 else None
 
     def _update_ratio(self) -> float | None:
         newest = self.tables["update_ratio"].newest(5).values
@@ -367,3 +391,8 @@ class RunState:
             return None
         known = newest[:, np.isfinite(newest).all(axis=0)]
         return float(np.median(known, axis=0).max()) if known.size else None
+
+
+def _is_term(key: str) -> bool:
+    """Whether a series is one term of a training loss that is a sum."""
+    return key.startswith("train/") and key not in ("train/loss", "train/accuracy")

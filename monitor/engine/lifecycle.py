@@ -24,6 +24,22 @@ WIRE_KEYS: Final = {
     "loss_trail": "train/loss",
     "train_level": "train/loss",
     "grad_norm": "grad/norm",
+    "grad_norm_applied": "grad/norm_applied",
+    "amp_scale": "amp/scale",
+    "amp_skipped": "amp/skipped_total",
+    "step_s": "time/step_s",
+    "data_s": "time/data_s",
+    "samples_per_s": "rate/samples_per_s",
+    "samples_per_s_course": "rate/samples_per_s",
+    "tokens_per_s": "rate/tokens_per_s",
+    "tokens_per_s_course": "rate/tokens_per_s",
+    "input_mean": "input/mean",
+    "input_std": "input/std",
+    "input_std_ratio": "input/std_ratio",
+    "labels_entropy": "labels/entropy",
+    "rss_bytes_course": "memory/rss_bytes",
+    "allocated_bytes_course": "memory/allocated_bytes",
+    "loss_term": "train/loss",
     "val_loss": "val/loss",
     "val_accuracy": "val/accuracy",
     "val_hit": "val/accuracy",
@@ -109,8 +125,10 @@ class Incidents:
         watch.looks = 0
         if (cause := self._cause_of(watch, found)) is not None:
             self._fold(watch, cause)
-        elif (effect := self._effect_of(watch, found, step)) is not None:
-            self._take_over(watch, effect, found, context, step, time_s)
+        elif effects := self._effects_of(watch, found, step):
+            self._take_over(watch, effects[0], found, context, step, time_s)
+            for effect in effects[1:]:
+                self._absorb(watch, effect, step)
         elif (author := self._author_of(watch, found)) is not None:
             self._reopen(watch, author, step)
         elif watch.last_incident is not None and self._is_same(watch, found, context):
@@ -220,13 +238,15 @@ class Incidents:
                 return alert
         return None
 
-    def _effect_of(self, watch: Watch, found: Evidence, step: int) -> Watch | None:
-        """The rule whose open alert this finding explains, having begun before that was said."""
-        for owner, alert in self._owners(but=watch):
-            began = found.first_step if found.first_step is not None else step
-            if watch.rule.name in owner.rule.symptom_of and began <= alert.raised_step:
-                return owner
-        return None
+    def _effects_of(self, watch: Watch, found: Evidence, step: int) -> list[Watch]:
+        """The rules whose open alerts this finding explains, having begun before they were said; the eldest first."""
+        began = found.first_step if found.first_step is not None else step
+        effects = [
+            (alert.id, owner)
+            for owner, alert in self._owners(but=watch)
+            if watch.rule.name in owner.rule.symptom_of and began <= alert.raised_step
+        ]
+        return [owner for _, owner in sorted(effects, key=lambda pair: pair[0])]
 
     def _author_of(self, watch: Watch, found: Evidence) -> Watch | None:
         """The rule whose closed alert had this symptom, if the symptom is back from the time when that was open."""
@@ -270,3 +290,14 @@ class Incidents:
             symptoms=[*old.symptoms, effect.rule.name],
         )
         self._tell(watch, found, context, step)
+
+    def _absorb(self, watch: Watch, effect: Watch, step: int) -> None:
+        """A second alert of the same incident is over as such: from here on it is a symptom of its cause."""
+        assert effect.incident is not None
+        assert watch.incident is not None
+        self._put(msgspec.structs.replace(self.alerts[effect.incident], resolved_step=step, last_step=step))
+        for other in self.watches.values():
+            if other.incident == effect.incident and other is not effect:
+                self._fold(other, self.alerts[watch.incident])
+        effect.last_incident = None
+        self._fold(effect, self.alerts[watch.incident])

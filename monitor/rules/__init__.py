@@ -9,14 +9,25 @@ from __future__ import annotations
 from typing import Final
 
 from monitor.rules import (
+    aggressive_clipping,
+    amp_collapse,
+    bad_start,
     class_collapse,
     dead_units,
     divergence,
+    exploding_gradient,
+    lr_collapse,
+    never_learns,
     non_finite,
     oscillation,
     overfitting,
+    saturated_units,
     slow,
+    spike,
     stall,
+    underfitting,
+    vanishing_gradient,
+    wrong_sign,
 )
 from monitor.rules.context import RunContext
 from monitor.rules.rule import STAY_LEVEL, Clock, Evidence, Gate, Rule, Signal, text_of
@@ -25,11 +36,22 @@ __all__ = ["RULES", "STAY_LEVEL", "Clock", "Evidence", "Gate", "Rule", "RunConte
 
 RULES: Final[tuple[Rule, ...]] = (
     non_finite.RULE,
+    wrong_sign.RULE,
+    lr_collapse.RULE,
+    bad_start.RULE,
     dead_units.RULE,
+    saturated_units.RULE,
+    vanishing_gradient.RULE,
+    exploding_gradient.RULE,
+    amp_collapse.RULE,
+    aggressive_clipping.RULE,
     divergence.RULE,
+    spike.RULE,
     oscillation.RULE,
     slow.RULE,
+    never_learns.RULE,
     class_collapse.RULE,
     overfitting.RULE,
+    underfitting.RULE,
     stall.RULE,
 )

@@ -8,8 +8,13 @@ negative losses, losses near zero, label smoothing and fine-tuning.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Final
+
+import numpy as np
+
+from monitor.model import Steps
 
 #: The achieved drop is taken to be at least this share of the start, so that noise is not measured in nothing.
 DROP_FLOOR: Final = 0.15
@@ -27,11 +32,17 @@ class RunContext:
     best_step: int = 0  # the last step of that block
     noise: float = 0.0  # standard deviation of the loss around its trend, from differences
     trivial: float | None = None  # loss of always guessing the label frequencies
+    chance: float | None = None  # loss of holding all classes for equally likely, ln K
     objective: str = "other"
+    facts: Mapping[str, str | float | int | bool | None] = field(default_factory=dict)  # docs/reference/wire.md
+    fact_steps: Mapping[str, int] = field(default_factory=dict)  # when each was said last
+    targets: Steps = field(default_factory=lambda: np.zeros(0, np.int64))  # training targets of each class so far
+    is_sum: bool = False  # the training loss has several terms
     accuracy: float | None = None  # median training accuracy of the newest 16 steps, 0 to 1
     majority: float | None = None  # share of the most frequent class among the training targets
     lr: float | None = None  # the largest of the parameter groups
     lr_peak: float | None = None
+    lr_low_points: int = 0  # training losses since which it is below a thousandth of its peak
     update_ratio: float | None = None  # largest over the layers, median of the newest probes
     evaluations: int = 0
     val_best: float = math.nan  # lowest validation loss
@@ -40,10 +51,14 @@ class RunContext:
     train_at_best: float = math.nan  # training level at the best validation
     val_accuracy_best: float = math.nan
     layers: tuple[str, ...] = ()
+    layer_sizes: tuple[int, ...] = ()  # parameters of each
+    layer_kinds: tuple[str, ...] = ()  # the class of each
+    trainable: tuple[bool, ...] = ()  # whether each has parameters that are to be trained
     classes: tuple[str, ...] = ()
     bad_layers: tuple[str, ...] = ()  # those with NaN or infinite statistics, in forward order
     uses_amp: bool = False
     metric_improves: bool = False  # the training accuracy (or reward) is better now than at the best loss
+    checkpoints: tuple[tuple[int, str], ...] = ()  # step and file of those that commands wrote and that are kept
 
     @property
     def drop(self) -> float:
@@ -59,3 +74,13 @@ class RunContext:
     def lr_share(self) -> float:
         """The learning rate as a share of its peak so far; 1 where no learning rate is known."""
         return self.lr / self.lr_peak if self.lr is not None and self.lr_peak else 1.0
+
+    def checkpoint_before(self, step: int | None) -> str:
+        """What to go back to, as an action says it: with its name, where the run's marks tell of one.
+
+        >>> RunContext(checkpoints=((100, "step-100.pt"), (200, "step-200.pt"))).checkpoint_before(150)
+        'the last checkpoint before step 150, step-100.pt'
+        """
+        names = [name for at, name in self.checkpoints if step is not None and at < step]
+        before = f"checkpoint before step {step}"
+        return f"the last {before}, {names[-1]}" if names else f"the {before}"

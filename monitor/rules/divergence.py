@@ -77,7 +77,7 @@ def summary(found: Evidence, context: RunContext) -> str:
 
 
 def action(found: Evidence, context: RunContext) -> str:
-    reload = f"reload the checkpoint before step {found.first_step}"
+    reload = f"reload {context.checkpoint_before(found.first_step)}"
     if context.lr is None:
         return f"Lower the learning rate to {LR_FACTOR:g} of its value and {reload}"
     return f"Lower the learning rate from {context.lr:.3g} to {rounded(LR_FACTOR * context.lr)} and {reload}"

@@ -79,12 +79,12 @@ def summary(found: Evidence, context: RunContext) -> str:
 
 
 def action(found: Evidence, context: RunContext) -> str:
-    reload = f"reload the checkpoint before step {found.first_step}"
+    reload = f"reload {context.checkpoint_before(found.first_step)}"
     # A loss that stood near its best until then points to the data of that step, not to the step size.
     calm = found["before"] <= context.best + 0.5 * context.drop
     if calm or context.lr is None:
         where = f"the inputs of step {found.first_step}"
-        return f"Check {where} for NaN, 0/0 and log(0); then reload the checkpoint before it"
+        return f"Check {where} for NaN, 0/0 and log(0); then {reload}"
     lr = f"from {context.lr:.3g} to {rounded(context.lr / 10)}"
     return f"Lower the learning rate {lr}, clip gradients at 1.0 and {reload}"
 

@@ -43,6 +43,11 @@ class Signal:
     def __len__(self) -> int:
         return len(self.values)
 
+    def finite(self) -> Signal:
+        """The points of a series that are finite."""
+        known = np.isfinite(self.values)
+        return self if known.all() else Signal(self.steps[known], self.values[known])
+
 
 class Clock(enum.Enum):
     """What makes a rule look again."""

@@ -187,6 +187,16 @@ def test_a_cause_that_is_found_later_takes_the_alert_over():
     assert (alert.first_step, alert.raised_step) == (50, 112)
 
 
+def test_two_alerts_that_turn_out_to_have_one_cause_become_one_incident():
+    def began_early(loss, context, *, level=1.0):
+        return Evidence({"loss": 1.0}, first_step=50) if loss.values[-1] > 5 else None
+
+    cause = named("cause", 5, hold=4, check=began_early)
+    first, second = judged(cause, named("one", 5, "cause"), named("other", 5, "cause"), loss=step_up(80))
+    assert (first.rule, first.symptoms, first.resolved_step) == ("cause", ["one", "other"], None)
+    assert (second.rule, second.resolved_step) == ("other", 112)
+
+
 def test_of_two_that_can_cause_each_other_the_one_that_began_first_owns_the_incident():
     def began(step):
         return lambda loss, context, *, level=1.0: (
@@ -324,7 +334,7 @@ def test_memory_does_not_grow_with_the_run():
         loss = np.random.default_rng(i).random(1024)
         engine.feed(batch({"train/loss": loss, "grad/norm": loss}, seq=i + 1, first_step=1024 * i + 1))
         state = engine._state
-        sizes.append((len(state.loss._values), len(state.grad_norm._values), len(state._blocks)))
+        sizes.append((len(state.loss._values), len(state.series["grad_norm"]._values), len(state._blocks)))
     assert len(set(sizes[2:])) == 1
 
 

@@ -316,6 +316,22 @@ def test_a_regression_has_no_accuracy(batches, senders):
     assert senders.last.facts()["objective"] == "mse"
 
 
+def test_that_a_loss_is_a_sum_over_the_batch_is_a_fact(net, batches, senders):
+    optimizer = sgd(net, 0.001)
+    probe.attach(net, optimizer)
+    printed = train(net, optimizer, batches, nn.CrossEntropyLoss(reduction="sum"))
+    assert senders.last.values("train/loss") == close(printed)
+    assert senders.last.facts()["reduction"] == "sum"
+
+
+def test_a_loss_with_its_sign_turned_stands_beside_its_term(net, batches, senders):
+    optimizer = sgd(net)
+    probe.attach(net, optimizer)
+    printed = train(net, optimizer, batches, lambda logits, y: -F.cross_entropy(logits, y))
+    assert senders.last.values("train/loss") == close(printed)
+    assert senders.last.values("train/cross_entropy") == close([-loss for loss in printed])
+
+
 class Gan(nn.Module):
     """Holds two networks together and has no forward of its own."""
 

@@ -1,0 +1,92 @@
+r"""The gradient dies out on its way back: the first layers get next to none of it and do not learn.
+
+Signals       layer_grad_norm, update_ratio: of every layer, the newest probes
+Formula       g = log10 of the median of 5 norms over sqrt(parameters), of the first and of the last layer that
+              has gradients;  u = median of 5 update ratios of the first one
+Fires         g(last) - g(first) > 3, g(first) < -5 and u < 1e-5, while the loss is above 0.3 of the trivial one (of
+              its start if that is unknown)
+Evidence      first, last: rms gradients of those layers; decades: g(last) - g(first); update_ratio: u
+Action        Use He initialisation and ReLU, residual connections or normalisation, or fewer layers.
+Quiet on      small gradients that the optimizer makes up for (u, as Adam does), frozen layers, which have none, a
+              network that has learned its task, the first 100 steps
+False alarms  0 of 244 healthy small networks (387,600 steps) in the pilot
+Source        Glorot and Bengio 2010, "Understanding the difficulty of training deep feedforward neural networks";
+              3 decades, 1e-5 and 0.3 are chosen
+
+>>> gradients = Signal.of(np.tile([1e-9, 1e-4, 1e-1], (5, 1)))
+>>> still = Signal.of(np.tile([1e-8, 1e-4, 1e-2], (5, 1)))
+>>> context = RunContext(start=2.3, level=2.3, layers=("fc1", "fc2", "fc3"), layer_sizes=(100, 100, 100))
+>>> found = check(gradients, still, context)
+>>> round(found["decades"], 1), found.where
+(8.0, ('fc1',))
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from monitor.model import Action, Floats, Severity
+from monitor.rules.context import RunContext
+from monitor.rules.rule import Clock, Evidence, Gate, Rule, Signal
+
+PROBES = 5
+DECADES, SMALL, STILL = 3.0, -5.0, -5.0
+#: Underflow makes a vanished gradient exactly zero; the logarithm is taken of this instead.
+TINY = 1e-45
+
+
+def check(
+    layer_grad_norm: Signal, update_ratio: Signal, context: RunContext, *, level: float = 1.0
+) -> Evidence | None:
+    if len(layer_grad_norm) < PROBES or len(update_ratio) < PROBES or not len(context.layer_sizes):
+        return None
+    base = context.start if context.trivial is None else context.trivial
+    if not context.level > 0.3 * level * base:
+        return None
+    sizes = np.sqrt(np.maximum(context.layer_sizes, 1))
+    norms = np.median(layer_grad_norm.values[-PROBES:], axis=0)
+    with_gradient = np.flatnonzero(np.isfinite(norms))
+    if with_gradient.size < 2 or norms.size != sizes.size:
+        return None
+    rms, ratio = norms / sizes, np.median(update_ratio.values[-PROBES:], axis=0)
+    first, last = with_gradient[0], with_gradient[-1]
+    decades = float(log10(rms[last]) - log10(rms[first]))
+    if not (decades > level * DECADES and log10(rms[first]) < level * SMALL and log10(ratio[first]) < level * STILL):
+        return None
+    starved = [i for i in with_gradient if log10(rms[i]) < SMALL and log10(ratio[i]) < STILL]
+    return Evidence(
+        {
+            "first": float(rms[first]),
+            "last": float(rms[last]),
+            "decades": decades,
+            "update_ratio": float(ratio[first]),
+        },
+        first_step=int(layer_grad_norm.steps[-PROBES]),
+        where=tuple(context.layers[i] for i in starved or [first]),
+    )
+
+
+def log10(x: Floats | float) -> Floats:
+    return np.log10(np.maximum(x, TINY))
+
+
+def offers(_found: Evidence, _context: RunContext) -> tuple[Action, ...]:
+    return (Action("stop"),)
+
+
+RULE = Rule(
+    name="vanishing-gradient",
+    signals=("layer_grad_norm", "update_ratio"),
+    severity=Severity.WARNING,
+    summary="the gradient falls by {decades:.1f} decades on its way back: {last:.2g} in the last layer, {first:.2g} "
+    "in the first; {where} hardly moved",
+    action="Use He initialisation with ReLU, residual connections, normalisation between the layers, or fewer layers",
+    offers=offers,
+    check=check,
+    clock=Clock.LAYERS,
+    window=8,
+    hold=3,
+    warm_up=100,
+    quiet=Gate.ADVERSARIAL | Gate.SWITCH,
+    symptom_of=("non-finite", "divergence", "dead-units", "saturated-units"),
+)
