@@ -19,7 +19,7 @@ class Engine:
     def feed(self, batch):
         if batch.seq == self.bad_seq:
             raise ZeroDivisionError("no steps")
-        return [wire.Alert(id=batch.seq, rule="spike", severity=wire.Severity.WARNING, raised_step=0)]
+        return [wire.Alert(id=batch.seq, rule="no-such-rule", severity=wire.Severity.WARNING, raised_step=0)]
 
     def finish(self, goodbye):
         return [wire.Alert(id=99, rule="slow", severity=wire.Severity.INFO, raised_step=0)]
@@ -67,17 +67,17 @@ def test_after_a_takeover_the_past_is_judged_first_and_nothing_twice():
 
 
 def test_reflexes_wait_until_the_past_is_judged():
-    run = Run(recorded=20, hello=msgspec.structs.replace(HELLO, on_alert={"spike": wire.Action("pause")}))
+    run = Run(recorded=20, hello=msgspec.structs.replace(HELLO, on_alert={"no-such-rule": wire.Action("pause")}))
     run.judge.turn()
     behind = run.judge.reflexes()
     while run.judge.is_behind:
         run.judge.turn()
 
     assert behind == []
-    assert {command.by for command, _ in run.judge.reflexes()} == {"reflex spike"}
+    assert {command.by for command, _ in run.judge.reflexes()} == {"reflex no-such-rule"}
     assert run.judge.reflexes() == []
     assert run.faults == [
-        "on_alert names 'spike', which is no rule, so nothing comes of it; 'bedside rules' lists them."
+        "on_alert names 'no-such-rule', which is no rule, so nothing comes of it; 'bedside rules' lists them."
     ]
 
 
