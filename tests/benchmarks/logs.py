@@ -1,8 +1,8 @@
 """``run.log`` beside other loggers: each in a process and an environment of its own, in turns.
 
-A call is timed in the training thread after some 2 ms of work. CPU time is that of the process, and of those that it
-has started, over calls 2 ms apart; it is read from outside after the logger has had a second to finish what it does
-behind the calls. From both that of an empty call in the same loop is taken away.
+A call is timed in the training thread after some 2 ms of work. CPU time is that of the calls and of all other threads
+of the process, and beside it that of the processes that it has started, after the logger has had a second to finish
+what it does behind the calls. From each that of an empty call in the same loop is taken away.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ import numpy as np
 import psutil
 from figures import say, table, verdict
 from peers.environments import REQUIREMENTS, NotInstalledError, python_of
-from peers.loop import COUNTED, LOGGERS
+from peers.loop import CALLS, LOGGERS
 
 _LOOP = Path(__file__).parent / "peers" / "loop.py"
 _ROOT = Path(__file__).resolve().parents[2]
@@ -34,28 +34,24 @@ _NAMES = {
     "tensorboard": "TensorBoard `SummaryWriter`",
     "trackio": "trackio",
 }
+_BARS_ON = 10
 _SUBREAPER = 36  # PR_SET_CHILD_SUBREAPER of prctl
 
 
-class Cpu(NamedTuple):
-    """CPU time of the process that logs, all its threads, and that of it and of all that it has started."""
-
-    own: float
-    all: float
-
-
 class Sample(NamedTuple):
-    """One process of one logger."""
+    """One process of one logger; CPU times are a call."""
 
     took_us: list[float]
-    cpu_us: Cpu  # a call, the loop around it included
+    cpu_us: float  # of the calls and of all other threads of the process
+    started_us: float  # of the processes that it has started
     bytes_a_scalar: float
 
 
 class Cost(NamedTuple):
     median_us: float
     p99_us: float
-    cpu_us: Cpu
+    cpu_us: float
+    started_us: float
     bytes_a_scalar: float
 
 
@@ -63,14 +59,16 @@ def report(rounds: int, *, peers: bool) -> str:
     adopt_orphans()
     pythons, missing = find_pythons([each for each in LOGGERS if peers or each not in REQUIREMENTS])
     parts = [f"{_NAMES[logger]} could not be installed here: {why}\n\n" for logger, why in missing.items()]
-    for scalars in (10, 100):
+    for scalars in (_BARS_ON, 100):
         samples: dict[str, list[Sample]] = {logger: [] for logger in pythons}
         for turn in range(rounds):
             for logger, python in pythons.items():
                 say(f"{logger}, {scalars} scalars, round {turn + 1}")
                 samples[logger].append(sample(python, logger, scalars))
         costs = {logger: cost(found, samples["nothing"]) for logger, found in samples.items()}
-        parts += [logger_table(scalars, costs), "\n", bars(costs), "\n"]
+        parts += [logger_table(scalars, costs), "\n"]
+        if scalars == _BARS_ON:
+            parts += [bars(costs), "\n"]
     return "".join(parts).rstrip("\n") + "\n"
 
 
@@ -96,29 +94,28 @@ def sample(python: str, logger: str, scalars: int) -> Sample:
         with subprocess.Popen(
             command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         ) as process:
-            before = cpu_at(process, "begin")
-            after = cpu_at(process, "end")
+            before = started_cpu_s(process, "begin")
+            after = started_cpu_s(process, "end")
             output, errors = process.communicate()
         if process.returncode:
             raise RuntimeError(f"{logger}: {errors}")
         wait_for_orphans()
         found = json.loads(output.splitlines()[-1])
         size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-    own, everything = (1e6 * (late - early) / COUNTED for early, late in zip(before, after, strict=True))
-    return Sample(found["took_us"], Cpu(own, everything), size / found["scalars"])
+    return Sample(found["took_us"], found["cpu_us"], 1e6 * (after - before) / CALLS, size / found["scalars"])
 
 
-def cpu_at(process: subprocess.Popen[str], word: str) -> Cpu:
-    """CPU seconds so far when the loop says the word; then it may go on."""
+def started_cpu_s(process: subprocess.Popen[str], word: str) -> float:
+    """CPU time so far of what the process has started, when the loop says the word; then it may go on."""
     assert process.stdin is not None and process.stdout is not None
     while (line := process.stdout.readline()).strip() != word:
         if not line:
             raise RuntimeError(process.stderr.read() if process.stderr else "")
-    total_s = sum(cpu_s(child) for child in psutil.Process().children(recursive=True))
-    own_s = cpu_s(psutil.Process(process.pid))
+    started = [each for each in psutil.Process().children(recursive=True) if each.pid != process.pid]
+    found_s = sum(cpu_s(each) for each in started)
     process.stdin.write("\n")
     process.stdin.flush()
-    return Cpu(own_s, total_s)
+    return found_s
 
 
 def cpu_s(process: psutil.Process) -> float:
@@ -147,7 +144,8 @@ def cost(samples: list[Sample], empty: list[Sample]) -> Cost:
     return Cost(
         float(np.median(took_us)),
         float(np.percentile(took_us, 99)),
-        Cpu(*(median(each.cpu_us[i] for each in samples) - median(each.cpu_us[i] for each in empty) for i in (0, 1))),
+        median(each.cpu_us for each in samples) - median(each.cpu_us for each in empty),
+        median(each.started_us for each in samples),
         median(each.bytes_a_scalar for each in samples),
     )
 
@@ -166,8 +164,8 @@ def logger_table(scalars: int, costs: dict[str, Cost]) -> str:
             name,
             f"{found.median_us:.1f} µs",
             f"{found.p99_us:.1f} µs",
-            f"{found.cpu_us.own:.0f} µs",
-            f"{found.cpu_us.all - found.cpu_us.own:.0f} µs",
+            f"{found.cpu_us:.0f} µs",
+            f"{found.started_us:.0f} µs",
             f"{found.bytes_a_scalar:.1f}",
         ]
         for logger, name in _NAMES.items()
@@ -180,7 +178,7 @@ def bars(costs: dict[str, Cost]) -> str:
     ours, jsonl, wandb = costs["bedside"], costs["jsonl"], costs.get("wandb")
     ratios = [
         ("a call, of JSONL's", ours.median_us / jsonl.median_us, 0.1),
-        ("CPU of the process, of JSONL's", ours.cpu_us.own / jsonl.cpu_us.own, 0.25),
+        ("CPU of the process, of JSONL's", ours.cpu_us / jsonl.cpu_us, 0.25),
     ]
     if wandb is not None:
         ratios.insert(1, ("a call, of wandb's", ours.median_us / wandb.median_us, 0.01))

@@ -1,7 +1,7 @@
 """One logger in a process of its own: ``python loop.py LOGGER SCALARS FOLDER``. Needs numpy and the logger.
 
-It speaks with the process that started it, which counts CPU time from outside: it prints ``begin`` and ``end``, and
-goes on when it is given a line. The last line that it prints is what it measured, as JSON.
+It speaks with the process that started it, which counts the CPU time of others that it has started: it prints
+``begin`` and ``end``, and goes on when it is given a line. The last line that it prints is what it measured, as JSON.
 """
 
 from __future__ import annotations
@@ -18,10 +18,9 @@ import numpy as np
 Log = Callable[[int, dict[str, float]], object]
 Logger = tuple[Log, Callable[[], object]]  # and how it is closed
 
-#: Calls that are timed, each after some work; then calls whose CPU time is counted, each after a pause.
-TIMED, COUNTED = 700, 2500
+#: Calls that are measured, each after some work.
+CALLS = 1500
 _WARM_UP = 100
-_PAUSE_S = 0.002
 #: So long a logger may go on working behind its calls.
 _LINGER_S = 1.0
 _MATRIX = np.ones((160, 160))
@@ -87,29 +86,37 @@ def main(name: str, scalars: int, folder: Path) -> None:
     rows = [{key: float(value) for key, value in row.items()} for row in rows]
     step = iter(range(1, 1_000_000))
 
-    def call() -> int:
+    def call() -> tuple[int, int]:
+        """Wall-clock time and CPU time of a call, in nanoseconds."""
         at = next(step)
         row = {name: value + 1.0 for name, value in rows[at % len(rows)].items()}  # numbers just made, as in a loop
-        begin = time.perf_counter_ns()
+        cpu_ns, wall_ns = time.thread_time_ns(), time.perf_counter_ns()
         log(at, row)
-        return time.perf_counter_ns() - begin
+        wall_ns = time.perf_counter_ns() - wall_ns
+        return wall_ns, time.thread_time_ns() - cpu_ns
 
     for _ in range(_WARM_UP):
         work()
         call()
-    took_ns = []
-    for _ in range(TIMED):
-        work()
-        took_ns.append(call())
     time.sleep(_LINGER_S)
     hand_over("begin")
-    for _ in range(COUNTED):
-        time.sleep(_PAUSE_S)
-        call()
+    behind_ns = of_other_threads_ns()
+    took = []
+    for _ in range(CALLS):
+        work()
+        took.append(call())
     time.sleep(_LINGER_S)
+    behind_ns = of_other_threads_ns() - behind_ns
     hand_over("end")
     close()
-    print(json.dumps({"took_us": [ns / 1e3 for ns in took_ns], "scalars": (next(step) - 1) * scalars}))
+    wall_ns, cpu_ns = np.array(took).T
+    cpu_us = (float(cpu_ns.mean()) + behind_ns / CALLS) / 1e3
+    measured = {"took_us": (wall_ns / 1e3).tolist(), "cpu_us": cpu_us, "scalars": (next(step) - 1) * scalars}
+    print(json.dumps(measured))
+
+
+def of_other_threads_ns() -> int:
+    return time.process_time_ns() - time.thread_time_ns()
 
 
 def work() -> None:
