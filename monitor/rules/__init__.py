@@ -15,8 +15,11 @@ from monitor.rules import (
     class_collapse,
     dead_units,
     divergence,
+    double_softmax,
     exploding_gradient,
+    frozen_parameters,
     lr_collapse,
+    missing_zero_grad,
     never_learns,
     non_finite,
     oscillation,
@@ -27,6 +30,7 @@ from monitor.rules import (
     stall,
     underfitting,
     vanishing_gradient,
+    wrong_mode,
     wrong_sign,
 )
 from monitor.rules.context import RunContext
@@ -37,6 +41,10 @@ __all__ = ["RULES", "STAY_LEVEL", "Clock", "Evidence", "Gate", "Rule", "RunConte
 RULES: Final[tuple[Rule, ...]] = (
     non_finite.RULE,
     wrong_sign.RULE,
+    missing_zero_grad.RULE,
+    frozen_parameters.RULE,
+    double_softmax.RULE,
+    wrong_mode.RULE,
     lr_collapse.RULE,
     bad_start.RULE,
     dead_units.RULE,
