@@ -23,7 +23,7 @@ import numpy as np
 
 from monitor.model import Severity
 from monitor.rules.context import RunContext
-from monitor.rules.rule import Clock, Evidence, Rule, Signal, rounded
+from monitor.rules.rule import STRUCTURE, Clock, Evidence, Rule, Signal, rounded
 from monitor.rules.statistics import median
 
 STEPS = 200
@@ -82,5 +82,5 @@ RULE = Rule(
     every=40,
     hold=3,
     warm_up=STEPS,
-    symptom_of=("non-finite", "divergence", "exploding-gradient"),
+    symptom_of=(*STRUCTURE, "non-finite", "divergence", "exploding-gradient"),
 )

@@ -20,7 +20,7 @@ from __future__ import annotations
 
 from monitor.model import Action, Severity
 from monitor.rules.context import RunContext
-from monitor.rules.rule import Clock, Evidence, Gate, Rule, Signal
+from monitor.rules.rule import STRUCTURE, Clock, Evidence, Gate, Rule, Signal
 
 #: Steps within which it is said; later it is no start.
 START = 64
@@ -56,5 +56,5 @@ RULE = Rule(
     window=START,
     hold=1,
     quiet=Gate.ADVERSARIAL | Gate.SWITCH,
-    symptom_of=("non-finite", "wrong-sign"),
+    symptom_of=(*STRUCTURE, "non-finite", "wrong-sign"),
 )

@@ -25,7 +25,7 @@ import numpy as np
 
 from monitor.model import Floats, Severity
 from monitor.rules.context import RunContext
-from monitor.rules.rule import Clock, Evidence, Gate, Rule, Signal, listed
+from monitor.rules.rule import STRUCTURE, Clock, Evidence, Gate, Rule, Signal, listed
 
 EVALUATIONS = 5
 ENOUGH_SAMPLES = 10
@@ -96,5 +96,5 @@ RULE = Rule(
     hold=1,
     warm_up=200,
     quiet=Gate.SWITCH,
-    symptom_of=("non-finite", "dead-units", "divergence", "slow"),
+    symptom_of=(*STRUCTURE, "non-finite", "dead-units", "divergence", "slow"),
 )

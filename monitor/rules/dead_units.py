@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from monitor.model import Action, Severity
 from monitor.rules.context import RunContext
-from monitor.rules.rule import Clock, Evidence, Rule, Signal, listed, rounded
+from monitor.rules.rule import STRUCTURE, Clock, Evidence, Rule, Signal, listed, rounded
 
 PROBES = 5
 SHARE, CRITICAL_SHARE = 0.8, 0.95
@@ -73,5 +73,5 @@ RULE = Rule(
     clock=Clock.LAYERS,
     window=8,
     hold=1,
-    symptom_of=("non-finite", "divergence"),
+    symptom_of=(*STRUCTURE, "non-finite", "divergence"),
 )

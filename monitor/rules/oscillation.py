@@ -26,7 +26,7 @@ import numpy as np
 
 from monitor.model import Action, Severity
 from monitor.rules.context import RunContext
-from monitor.rules.rule import TREND, Clock, Evidence, Gate, Rule, Signal, rounded
+from monitor.rules.rule import STRUCTURE, TREND, Clock, Evidence, Gate, Rule, Signal, rounded
 from monitor.rules.statistics import block_means, lag1_correlation, mann_kendall_z, median, median_se, variance_ratio
 
 WINDOW = 256
@@ -81,5 +81,5 @@ RULE = Rule(
     hold=4,
     warm_up=WINDOW,
     quiet=TREND | Gate.WARM_UP,
-    symptom_of=("non-finite", "dead-units", "divergence"),
+    symptom_of=(*STRUCTURE, "non-finite", "dead-units", "divergence"),
 )

@@ -31,7 +31,7 @@ import numpy as np
 
 from monitor.model import Action, Severity
 from monitor.rules.context import RunContext
-from monitor.rules.rule import Clock, Evidence, Gate, Rule, Signal
+from monitor.rules.rule import STRUCTURE, Clock, Evidence, Gate, Rule, Signal
 from monitor.rules.statistics import curvature_noise, median
 
 EVALUATIONS = 6
@@ -113,5 +113,5 @@ RULE = Rule(
     window=64,
     hold=4,
     quiet=Gate.ADVERSARIAL | Gate.SWITCH,
-    symptom_of=("non-finite", "divergence"),
+    symptom_of=(*STRUCTURE, "non-finite", "divergence"),
 )

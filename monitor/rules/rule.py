@@ -71,6 +71,16 @@ class Gate(enum.Flag):
 #: The situations in which a loss need not fall: all that a trend is judged in.
 TREND: Final = Gate.ADVERSARIAL | Gate.LR_RISE | Gate.SWITCH
 
+#: How a loop is built wrong, or fed wrong: what explains nearly all that goes wrong after it.
+STRUCTURE: Final = (
+    "missing-zero-grad",
+    "frozen-parameters",
+    "double-softmax",
+    "wrong-mode",
+    "unscaled-input",
+    "unshuffled-data",
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
@@ -81,6 +91,7 @@ class Evidence:
     severity: Severity | None = None  # None: the rule's own
     where: tuple[str, ...] = ()
     confidence: float = 1.0
+    is_certain: bool = False  # needs no second look
 
     def __getitem__(self, name: str) -> float:
         return self.numbers[name]

@@ -23,7 +23,7 @@ from __future__ import annotations
 
 from monitor.model import Action, Severity
 from monitor.rules.context import RunContext
-from monitor.rules.rule import Clock, Evidence, Gate, Rule, Signal, listed
+from monitor.rules.rule import STRUCTURE, Clock, Evidence, Gate, Rule, Signal, listed
 
 PROBES = 5
 SHARE = 0.5
@@ -73,5 +73,5 @@ RULE = Rule(
     window=8,
     hold=1,
     quiet=Gate.ADVERSARIAL,
-    symptom_of=("non-finite", "divergence"),
+    symptom_of=(*STRUCTURE, "non-finite", "divergence"),
 )

@@ -26,7 +26,7 @@ import numpy as np
 
 from monitor.model import Action, Severity
 from monitor.rules.context import RunContext
-from monitor.rules.rule import TREND, Clock, Evidence, Gate, Rule, Signal, rounded
+from monitor.rules.rule import STRUCTURE, TREND, Clock, Evidence, Gate, Rule, Signal, rounded
 
 PROBES = 5
 #: Update ratio of a network that learns at a healthy pace.
@@ -83,5 +83,5 @@ RULE = Rule(
     hold=3,
     warm_up=200,
     quiet=TREND | Gate.WARM_UP,
-    symptom_of=("non-finite", "dead-units"),
+    symptom_of=(*STRUCTURE, "non-finite", "dead-units"),
 )

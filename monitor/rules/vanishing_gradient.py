@@ -27,7 +27,7 @@ import numpy as np
 
 from monitor.model import Action, Floats, Severity
 from monitor.rules.context import RunContext
-from monitor.rules.rule import Clock, Evidence, Gate, Rule, Signal
+from monitor.rules.rule import STRUCTURE, Clock, Evidence, Gate, Rule, Signal
 
 PROBES = 5
 DECADES, SMALL, STILL = 3.0, -5.0, -5.0
@@ -88,5 +88,5 @@ RULE = Rule(
     hold=3,
     warm_up=100,
     quiet=Gate.ADVERSARIAL | Gate.SWITCH,
-    symptom_of=("non-finite", "divergence", "dead-units", "saturated-units"),
+    symptom_of=(*STRUCTURE, "non-finite", "divergence", "dead-units", "saturated-units"),
 )

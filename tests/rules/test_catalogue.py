@@ -16,6 +16,7 @@ from monitor.rules.rule import Clock
 HEADINGS = ("Signals", "Formula", "Fires", "Evidence", "Action", "Quiet on", "False alarms", "Source")
 SUPPORT = {"context", "rule", "statistics"}
 TABLES = {
+    "act_std",
     "update_ratio",
     "layer_grad_norm",
     "dead_frac",

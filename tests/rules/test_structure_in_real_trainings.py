@@ -29,18 +29,18 @@ def found(senders):  # noqa: F811
     return alerts
 
 
-def data(batches=8, size=16, *, sort=False, scale=1.0):
+def data(batches=8, size=16, *, sort=False, scale=1.0, noise=0.5):
     """Batches of images float32[size, 1, 8, 8] whose three classes can be learned, and their labels."""
     generator = torch.Generator().manual_seed(1)
     templates = torch.randn(3, 1, 8, 8, generator=generator)
     labels = torch.randint(0, 3, (batches * size,), generator=generator)
     labels = labels.sort().values if sort else labels
-    images = scale * (templates[labels] + 0.5 * torch.randn(batches * size, 1, 8, 8, generator=generator))
+    images = scale * (templates[labels] + noise * torch.randn(batches * size, 1, 8, 8, generator=generator))
     return list(zip(images.split(size), labels.split(size), strict=True))
 
 
-def train(model, batches, *, epochs=8, parameters=None, clear=True, loss_of=F.cross_entropy, evaluate=None):
-    optimizer = torch.optim.Adam(parameters or model.parameters(), lr=1e-3)
+def train(model, batches, *, epochs=8, parameters=None, clear=True, loss_of=F.cross_entropy, evaluate=None, lr=1e-3):
+    optimizer = torch.optim.Adam(parameters or model.parameters(), lr=lr)
     probe.attach(model, optimizer)
     for _ in range(epochs):
         for x, y in batches:
@@ -142,4 +142,30 @@ def test_normalisation_that_is_frozen_in_evaluation_mode_is_not(found):
 def test_the_mode_of_a_model_that_behaves_the_same_in_both_is_nothing(found):
     model = nn.Sequential(nn.Flatten(), nn.Linear(64, 3))
     train(model, data(), evaluate=lambda model: validate(model, mode="train", after="eval"))
+    assert found() == []
+
+
+def test_images_from_0_to_255_are_found(found):
+    model = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(144, 3))
+    train(model, data(scale=60.0), epochs=2)
+    assert found() == [("unscaled-input", "warning", [])]
+
+
+class ScalesItself(Net):
+    def forward(self, images):
+        return super().forward(images / 60)
+
+
+def test_images_that_the_model_scales_itself_are_not(found):
+    train(ScalesItself(), data(scale=60.0), epochs=2)
+    assert found() == []
+
+
+def test_data_sorted_by_class_are_found_and_an_alarm_where_the_validation_suffers(found):
+    train(Net(), data(batches=30, sort=True, noise=2.0), epochs=5, evaluate=validate, lr=3e-2)
+    assert [rule for rule, severity, _ in found() if severity != "notice"] == ["unshuffled-data"]
+
+
+def test_the_same_data_shuffled_are_not(found):
+    train(Net(), data(batches=30, noise=2.0), epochs=5, evaluate=validate, lr=3e-2)
     assert found() == []
