@@ -58,8 +58,6 @@ def _named(text: str) -> Target:
         except RemoteError as error:
             raise TargetError(str(error)) from error
         return Target(far.name, far.feed, far)
-    if text.startswith("tcp://"):
-        raise TargetError(f"{text}: runs of other machines are not read yet; log in there and type `bedside`")
     try:
         entry = registry.find(text)
     except registry.RunNotFound as error:
@@ -135,27 +133,55 @@ def live_feed(run: registry.LiveRun) -> Feed:
 # ------------------------------------------------------------------------------------------------------ the commands
 
 
-def watch(text: str | None, *, fps: float = 4.0, ascii_only: bool = False, read_only: bool = False) -> int:
+def watch(text: str | None, *, fps: float | None = None, ascii_only: bool = False, read_only: bool = False) -> int:
     """The live screen; lines where standard output is no terminal. Returns the exit status."""
     if not sys.stdout.isatty():
         return tail(text, command="watch" if text else "")
+    from monitor.settings import FILE, SettingsError, read
+
     try:
+        settings = read(registry.home() / FILE)
         target = _chosen() if text is None else resolve(text)
-    except TargetError as error:
+    except (TargetError, SettingsError) as error:
         return _refuse("watch", error)
     from monitor.app.app import MonitorApp
+    from monitor.definitions import definition
     from monitor.doing import act
+    from monitor.shelf import Shelf
+    from monitor.visits import Visits
 
     far = target.far
     session = Session(target.feed, source=target.name, runs=far_rows(far) if far else run_rows)
+    shelf = Shelf(lambda run_id: None if far else _other(run_id))
+    visits = Visits(registry.home() / "screen")
     session.start()
     try:
         hand = far.act if far else act
-        MonitorApp(session.latest, act=None if read_only else hand, fps=fps, ascii=ascii_only).run()
+        MonitorApp(
+            session.latest,
+            act=None if read_only else hand,
+            fps=fps or settings.fps,
+            ascii=ascii_only or settings.ascii,
+            theme=settings.theme,
+            keys=settings.keys,
+            explain=definition,
+            open_run=shelf.open,
+            recall=visits.recall,
+            remember=visits.remember,
+        ).run()
     finally:
+        shelf.close()
         session.close()
     print(parting(session.latest(), text if far else None))
     return 0
+
+
+def _other(run_id: str) -> Feed | None:
+    """Another run of this machine, to be laid under the one on the screen."""
+    try:
+        return feed_of(registry.find(run_id))
+    except (registry.RunError, TargetError):
+        return None
 
 
 def tail(text: str | None, *, until_alert: bool = False, command: str = "tail") -> int:

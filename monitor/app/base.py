@@ -14,12 +14,14 @@ from textual.app import App, ComposeResult
 from textual.geometry import Size
 
 from monitor.app.attention import attended
+from monitor.app.compare import INKS, Other, candidates
 from monitor.app.interventions import READ_ONLY, refusal
 from monitor.app.palette import Ink, Palette, ThemeName, themes_for
 from monitor.app.panels import EDGES
 from monitor.app.scene import Said, Scene, View
 from monitor.app.stage import Stage
 from monitor.app.terminal import Bell, crop_updates_on_the_left
+from monitor.app.visit import Visit, is_complete, since, visit
 from monitor.model import EMPTY, Ack, Action, Snapshot
 
 #: Gives a command to the run of that id; returns what became of it.
@@ -27,6 +29,8 @@ Act = Callable[[str, Action], Ack]
 
 #: How long the answer to a key or a command is shown.
 SAID_S = 20.0
+#: A look is remembered this often.
+REMEMBER_S = 30.0
 
 
 def local_now() -> datetime:
@@ -38,7 +42,8 @@ class Base(App[None]):
 
     ``act`` gives a command to the run and waits for what became of it; without it this screen only looks. ``clock``
     must be the clock of ``Snapshot.heard_s``. ``theme`` names a palette; without it the terminal decides. ``keys``
-    are other keys for some of the commands, and ``explain`` says what a rule looks for.
+    are other keys for some of the commands, ``explain`` says what a rule looks for, ``open_run`` gives another run as
+    far as it is read, and ``recall`` and ``remember`` keep how a run stood and was looked at.
     """
 
     ENABLE_COMMAND_PALETTE = False
@@ -59,6 +64,9 @@ class Base(App[None]):
         ascii: bool = False,  # noqa: A002  the word of the command line
         keys: Mapping[str, str] | None = None,
         explain: Callable[[str], str] = lambda _rule: "",
+        open_run: Callable[[str], Snapshot | None] = lambda _run_id: None,
+        recall: Callable[[str], Visit | None] = lambda _run_id: None,
+        remember: Callable[[str, Visit], None] = lambda _run_id, _visit: None,
     ) -> None:
         no_color = "NO_COLOR" in os.environ
         wanted: ThemeName | None = "mono" if no_color else theme
@@ -67,14 +75,17 @@ class Base(App[None]):
         themes = themes_for(self.console.color_system, no_color=no_color)
         self._palette = Palette(wanted or themes[0], ascii_only=ascii)
         self._themes = themes if self._palette.name in themes else (self._palette.name, *themes)
-        self._act, self._explain = act, explain
+        self._act, self._explain, self._open_run = act, explain, open_run
+        self._recall, self._remember = recall, remember
+        self._before: Visit | None = None
+        self._run_id = ""
         self._keys: Mapping[str, str] = keys or {}
         self._latest, self._clock, self._wall, self._fps = latest, clock, wall, fps
         self.view = View()
         self.snapshot: Snapshot = EMPTY
         self._stage = Stage()
         self._bell = Bell(self)
-        self._drawn_version: int | None = None
+        self._drawn: tuple[int, ...] = ()
 
     def compose(self) -> ComposeResult:
         yield from self._stage.panels.values()
@@ -84,8 +95,10 @@ class Base(App[None]):
         self._use(self._palette)
         self.set_keymap(dict(self._keys))
         self.set_interval(1 / self._fps, self.tick)
+        self.set_interval(REMEMBER_S, self.keep)
 
     def on_unmount(self) -> None:
+        self.keep()
         self._bell.close()
 
     def on_resize(self, event: events.Resize) -> None:
@@ -95,14 +108,61 @@ class Base(App[None]):
         """Take the newest snapshot and draw it; if nothing is new, only the lines that say how old it is."""
         self.snapshot = snapshot = attended(self._latest(), self.view.attention, self._wall().timestamp())
         force = force or size is not None
-        is_new = force or snapshot.version != self._drawn_version
+        versions = (snapshot.version, *(other.snapshot.version for other in self._others()))
+        is_new = force or versions != self._drawn
         if is_new:
-            self._drawn_version = snapshot.version
+            self._meet(snapshot)
+            self._drawn = versions
             self._stage.arrange(size or self._stage.size, self.scene())
             self._bell.hear(snapshot)
         scene = self.scene()
         names = self._stage.panels if is_new else (*(EDGES if scene.is_ticking else ()), *self._stage.late())
         self._stage.show(scene, names, at_once=force)
+
+    def keep(self) -> None:
+        """Remember this look; also now and then, because a line that breaks gives no time for it."""
+        if self._run_id and self._before is None:  # while it loads there is nothing to remember
+            seen = visit(self.snapshot, self.view, self._palette.name, self._wall().timestamp())
+            self._remember(self._run_id, seen)
+
+    def _meet(self, snapshot: Snapshot) -> None:
+        """Look at the run as last time; when its history is here, tell what happened since."""
+        run_id = snapshot.hello.run_id if snapshot.hello else ""
+        if run_id != self._run_id:
+            self.keep()
+            self._run_id, self._before = run_id, self._recall(run_id) if run_id else None
+            if self._before is not None:
+                self.view = self._before.view()
+                if self._before.theme in self._themes:
+                    self._use(Palette(self._before.theme, ascii_only=self._palette.ascii))
+        if self._before is not None and is_complete(snapshot):
+            away = since(self._before, snapshot, self._wall().timestamp())
+            self.view, self._before = replace(self.view, away=away), None
+
+    def _others(self) -> tuple[Other, ...]:
+        """The runs that were chosen, and the best earlier one, as far as they are read."""
+        found: list[Other] = []
+        names = {row.run_id: row.name for row in self.snapshot.runs}
+        for run_id in self.view.overlay:
+            other = self._open_run(run_id)
+            if other is not None:
+                found.append(Other(run_id, names.get(run_id, run_id), INKS[len(found)], other))
+        if self.view.ghost and len(found) < len(INKS) and (best := self._best_earlier()) is not None:
+            run_id, other = best
+            if run_id not in self.view.overlay:
+                found.append(Other(run_id, names[run_id], INKS[len(found)], other))
+        return tuple(found)
+
+    def _best_earlier(self) -> tuple[str, Snapshot] | None:
+        """The earlier run of the same model with the lowest loss; ``None`` while it is read, or if there is none."""
+        hello = self.snapshot.hello
+        for row in candidates(self.snapshot):
+            other = self._open_run(row.run_id)
+            if other is None or other.hello is None:
+                return None
+            if hello is not None and other.hello.model == hello.model:
+                return row.run_id, other
+        return None
 
     def scene(self) -> Scene:
         """The newest snapshot as it is to be drawn now."""
@@ -116,6 +176,7 @@ class Base(App[None]):
             has_minis="grad" in places,
             has_alerts="alerts" in places,
             refusal=READ_ONLY if self._act is None else refusal(self.snapshot),
+            others=self._others(),
         )
 
     def _use(self, palette: Palette) -> None:

@@ -5,6 +5,7 @@ The one list from which the bindings, the help, the command palette and the chec
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
@@ -54,6 +55,9 @@ COMMANDS: Final[tuple[Command, ...]] = (
         for name, key in PANEL_KEYS.items()
     ),
     Command("zoom", "z", "zoom", "over the whole screen", "panels"),
+    Command("wall", "w", "wall", "a wall of all charts", "panels"),
+    Command("next-page", "n", "page(1)", "its pages", "panels"),
+    Command("previous-page", "p", "page(-1)", "its pages", "panels"),
     Command("log", "l", "log", "log or linear", "charts"),
     Command("smooth", "s", "smooth", "smoothing", "charts"),
     Command("longer", "left_square_bracket", "range(-1)", "range", "charts"),
@@ -74,6 +78,8 @@ COMMANDS: Final[tuple[Command, ...]] = (
     Command("acknowledge", "a", "acknowledge", "seen", "alerts"),
     Command("mute", "m", "mute", "mute its kind for an hour", "alerts"),
     Command("back", "escape", "release", "back", "alerts"),
+    Command("overlay", "space", "overlay", "lay the selected run under the charts", "run"),
+    Command("ghost", "o", "ghost", "the best earlier run", "run"),
     Command("suggested", "d", "suggested(0)", "as the alert suggests", "run"),
     Command("second", "D", "suggested(1)", "as the alert suggests", "run"),
     Command("intervene", "i", "intervene", "intervene", "run"),
@@ -96,6 +102,9 @@ _SIGNS: Final = {
     "plus": "+",
     "minus": "-",
     "equals_sign": "=",
+    "backslash": "\\",
+    "at": "@",
+    "underscore": "_",
     "enter": "⏎",
     "escape": "esc",
     "tab": "⇥",
@@ -113,6 +122,14 @@ _SIGNS: Final = {
 def sign(key: str) -> str:
     """A key as it is written on the screen: ``slash`` -> ``/``, ``ctrl+d`` -> ``^d``."""
     return _SIGNS.get(key, key.replace("ctrl+", "^"))
+
+
+def key_named(text: str) -> str:
+    """Textual's name of a key that a person wrote: ``/`` -> ``slash``, ``^d`` -> ``ctrl+d``, ``G`` as it is."""
+    if len(text) == 1 and not text.isalnum():
+        names = {shown: name for name, shown in _SIGNS.items() if len(shown) == 1}
+        return names.get(text) or unicodedata.name(text, "").lower().replace(" ", "_").replace("-", "_")
+    return text.replace("^", "ctrl+") if len(text) > 1 else text
 
 
 def bound(changed: Mapping[str, str]) -> dict[str, str]:

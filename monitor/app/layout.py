@@ -25,7 +25,9 @@ def is_narrow(width: int, height: int) -> bool:
     return width < _MID[0] or height < _MID[1]
 
 
-def place(width: int, height: int, *, focus: str = "loss", zoomed: bool = False, banner: int = 0) -> Places:
+def place(
+    width: int, height: int, *, focus: str = "loss", zoomed: bool = False, wall: bool = False, banner: int = 0
+) -> Places:
     """The area of every panel that is shown, below ``banner`` lines of banner. What is not in it is hidden; nothing
     overlaps, all lies inside."""
     if is_too_small(width, height):
@@ -37,9 +39,19 @@ def place(width: int, height: int, *, focus: str = "loss", zoomed: bool = False,
     body = Area(0, top, width, height - top - 1)
     if zoomed:
         return {**places, focus: body}
+    if wall:
+        return places | _wall(body)
     if is_narrow(width, height):
         return places | _narrow(body, focus)
     return places | (_wide(body) if width >= _WIDE else _mid(body))
+
+
+def _wall(body: Area) -> Places:
+    """Layout C: the list of runs at the left where there is room for it."""
+    x, y, width, height = body
+    runs = 0 if width < _MID[0] else 30 if width < _WIDE else 40
+    places: Places = {"wall": Area(x + runs, y, width - runs, height)}
+    return places | ({"runs": Area(x, y, runs, height)} if runs else {})
 
 
 def _narrow(body: Area, focus: str) -> Places:

@@ -12,6 +12,7 @@ import numpy as np
 
 from monitor.app import ruler
 from monitor.app.attention import Attention
+from monitor.app.compare import Other
 from monitor.app.interventions import READ_ONLY
 from monitor.app.palette import Ink, Palette
 from monitor.app.ruler import Axis
@@ -39,7 +40,8 @@ class View:
 
     ``held`` is a range of steps that the charts stay at instead of following the run, ``cross`` the step of the
     crosshair; ``blamed`` are the layers or classes of the alert that was gone to. ``filters`` and ``sorts`` are of
-    panels, by their names.
+    panels, by their names. ``overlay`` are the ids of runs under the charts, ``ghost`` whether the best earlier one
+    is among them; ``away`` is what happened since the last look.
     """
 
     focus: str = "loss"
@@ -54,11 +56,17 @@ class View:
     filters: Mapping[str, str] = field(default_factory=dict)
     sorts: Mapping[str, int] = field(default_factory=dict)
     attention: Attention = field(default_factory=Attention)
+    wall: bool = False
+    overlay: tuple[str, ...] = ()
+    ghost: bool = False
+    away: tuple[str, ...] = ()
     said: Said | None = None
 
     def released(self) -> View:
         """The whole run, live, with nothing held, filtered or said."""
-        return replace(self, range="all", held=None, cross=None, blamed=(), filters={}, zoomed=False, said=None)
+        return replace(
+            self, range="all", held=None, cross=None, blamed=(), filters={}, zoomed=False, away=(), said=None
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +85,7 @@ class Scene:
     has_minis: bool = True
     has_alerts: bool = True
     refusal: str = READ_ONLY
+    others: tuple[Other, ...] = ()
 
     @property
     def age_s(self) -> float:

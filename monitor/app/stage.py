@@ -29,11 +29,13 @@ class Stage:
         view = scene.view
 
         def places(lines: int) -> layout.Places:
-            return layout.place(size.width, size.height, focus=view.focus, zoomed=view.zoomed, banner=lines)
+            return layout.place(
+                size.width, size.height, focus=view.focus, zoomed=view.zoomed, wall=view.wall, banner=lines
+            )
 
         wanted = places(0)
         scene = replace(scene, has_alerts="alerts" in wanted)
-        said = banner.lines(scene, size.width, banner.most_lines(size.height))
+        said = banner.lines(scene, size.width, banner.most_lines(scene, size.height))
         if said:
             wanted = places(len(said))
         for name, panel in self.panels.items():

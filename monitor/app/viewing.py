@@ -6,11 +6,13 @@ from typing import get_args
 
 from monitor.app import moves
 from monitor.app.base import SAID_S, Base
+from monitor.app.compare import INKS, candidates
 from monitor.app.palette import Palette
 from monitor.app.panel import ListPanel, Panel
 from monitor.app.panels import PANELS
 from monitor.app.panels.alerts import selected_alert
 from monitor.app.panels.loss import GUTTERS
+from monitor.app.panels.wall import WallPanel
 from monitor.app.ruler import Axis, knows
 from monitor.app.scene import RANGES, SMOOTHINGS
 from monitor.app.screens.commands import CommandsScreen
@@ -41,12 +43,41 @@ class Viewing(Base):
         self._change(focus=name)
 
     def action_next_panel(self, by: int) -> None:
-        order = list(PANELS) if self.view.zoomed else self._stage.in_sight()
+        order = [name for name in PANELS if name != "wall"] if self.view.zoomed else self._stage.in_sight()
         at = order.index(self.view.focus) if self.view.focus in order else 0
         self._change(focus=order[(at + by) % len(order)] if order else self.view.focus)
 
     def action_zoom(self) -> None:
         self._change(zoomed=not self.view.zoomed)
+
+    def action_wall(self) -> None:
+        """Layout C, and back."""
+        self._change(wall=not self.view.wall, focus="loss" if self.view.wall else "wall", zoomed=False)
+
+    def action_page(self, by: int) -> None:
+        panel = self._stage.panels["wall"]
+        if self.view.wall and isinstance(panel, WallPanel):
+            panel.move(by * panel.page)
+            self.tick(force=True)
+
+    def action_overlay(self) -> None:
+        """Lay the selected run of the list under the charts, or take it away."""
+        panel = self._stage.panels["runs"]
+        if not isinstance(panel, ListPanel) or not panel.items:
+            return
+        run_id = str(panel.items[panel.index])
+        chosen = self.view.overlay
+        if any(run.current and run.run_id == run_id for run in self.snapshot.runs):
+            self._say("that is the run that is shown; j selects the next one, 6 the list", "dim", SAID_S)
+        elif run_id in chosen:
+            self._change(overlay=tuple(one for one in chosen if one != run_id))
+        else:
+            self._change(overlay=(*chosen, run_id)[-len(INKS) :])
+
+    def action_ghost(self) -> None:
+        self._change(ghost=not self.view.ghost)
+        if self.view.ghost and next(candidates(self.snapshot), None) is None:
+            self._say("no earlier run of this machine is over", "dim", SAID_S)
 
     def action_sort(self) -> None:
         focus = self.view.focus

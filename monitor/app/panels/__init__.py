@@ -18,6 +18,7 @@ from monitor.app.panels.minis import GradPanel, LrPanel, RatePanel
 from monitor.app.panels.runs import RunsPanel
 from monitor.app.panels.small import SmallPanel
 from monitor.app.panels.vitals import VitalsPanel
+from monitor.app.panels.wall import WallPanel
 
 #: The panels that can have the focus, by the name that the layout uses; their keys are in the keymap.
 PANELS: Final[dict[str, type[Panel]]] = {
@@ -32,6 +33,7 @@ PANELS: Final[dict[str, type[Panel]]] = {
     "rate": RatePanel,
     "heat": HeatPanel,
     "events": EventsPanel,
+    "wall": WallPanel,
 }
 
 #: The lines at the edges, which never have the focus.

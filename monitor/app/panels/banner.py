@@ -33,18 +33,19 @@ def worst_alarm(snapshot: Snapshot) -> Alert | None:
     return next(alarms, None)
 
 
-def most_lines(height: int) -> int:
+def most_lines(scene: Scene, height: int) -> int:
     """How many lines the banner may take of a screen of so many rows."""
-    return 3 if height >= _TALL else 2
+    return (3 if height >= _TALL else 2) + len(scene.view.away)
 
 
 def lines(scene: Scene, width: int, most: int) -> list[Line]:
     """What there is to say in at most so many lines; nothing for a run that is well."""
+    away = [Line("train_low", "", text, "esc" if not number else "") for number, text in enumerate(scene.view.away)]
     state = _state(scene)
     if state is not None:
-        return [state]
+        return [state, *away]
     alert = None if scene.has_alerts else worst_alarm(scene.snapshot)
-    return [] if alert is None else _alarm(scene, alert, width, most)
+    return [*([] if alert is None else _alarm(scene, alert, width, most - len(away))), *away]
 
 
 class BannerPanel(Panel):

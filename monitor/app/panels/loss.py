@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from monitor.app import charts, plot
+from monitor.app import charts, compare, plot
 from monitor.app import format as fmt
 from monitor.app.canvas import Area, Canvas, Span, clip, spans_len
 from monitor.app.charts import Scale
@@ -16,7 +16,7 @@ from monitor.app.glyphs import MARKS, SEVERITY
 from monitor.app.palette import Ink, Palette
 from monitor.app.panel import Panel
 from monitor.app.scene import Scene
-from monitor.app.window import Trace, Window, averaged, joined, newest_average, trace
+from monitor.app.window import Trace, Window, average, averaged, joined, newest_average, trace
 from monitor.model import Floats, SeriesView, Severity, Snapshot
 
 TRAIN = "train/loss"
@@ -39,12 +39,14 @@ NO_VALIDATION = "no validation yet: use torch.no_grad(), or run.validation(loss=
 
 
 class _Curves(NamedTuple):
-    """What is drawn: the raw training loss, its average, the validation loss; and the newest value of the average."""
+    """What is drawn: the raw training loss, its average, the validation loss; the newest value of the average; the
+    averages of other runs, each with its ink."""
 
     train: Trace
     mean: Floats
     val: Trace
     newest: float
+    others: tuple[tuple[Ink, Floats], ...] = ()
 
     @property
     def are_empty(self) -> bool:
@@ -77,6 +79,7 @@ class LossPanel(Panel):
         key = val_key(snapshot)
         hint = "" if key or not snapshot.step else NO_VALIDATION
         bottom: list[Span] = [(clip(hint, canvas.width - 8), palette.pen("dim"))] if hint else []
+        bottom = _others(scene, canvas.width - 8) or bottom
         left: list[Span] = [(_settings(scene, curves, scale), palette.pen("dim"))]
         room = canvas.width - len(self.TITLE) - spans_len(left) - 11
         numbers = _numbers(scene, curves, room) if view.cross is None else _at_cross(scene, view.cross, room)
@@ -98,12 +101,21 @@ class LossPanel(Panel):
         val = trace(series.get(key) if key else None, window)
         newest = newest_average(loss, smoothing) if loss is not None and len(loss) else math.nan
         train, mean = averaged(loss, window, smoothing)
-        return _Curves(train, mean, val, newest)
+        others = tuple(
+            (
+                other.ink,
+                average(compare.aligned(scene.snapshot, other.snapshot, scene.view.x_axis, TRAIN, window), wide),
+            )
+            for other in scene.others
+            for wide in (smoothing**window.width,)
+        )
+        return _Curves(train, mean, val, newest, others)
 
     def _scale(self, curves: _Curves, scene: Scene) -> Scale:
         raw = np.concatenate([curves.train.low, curves.train.high])
         # The raw values may stick out beyond these quantiles: one spike would flatten all the rest.
-        return charts.scale_for([raw, curves.mean, curves.val.mean], log=scene.view.log, quantiles=(0.02, 0.97))
+        wholly = [curves.mean, curves.val.mean, *(means for _, means in curves.others)]
+        return charts.scale_for([raw, *wholly], log=scene.view.log, quantiles=(0.02, 0.97))
 
     def _plot(self, canvas: Canvas, scene: Scene, area: Area, window: Window, curves: _Curves, scale: Scale) -> None:
         palette = scene.palette
@@ -111,6 +123,8 @@ class LossPanel(Panel):
         if not curves.are_empty:
             plot.grid(canvas, area, scale, palette.pen("grid"), palette.pen("dim"))
         plot.gaps(canvas, area, window, scene.snapshot.gaps, palette.pen("faint"))
+        for ink, means in curves.others:
+            plot.curve(canvas, area, scale, joined(means, np.zeros(len(means), bool)), palette.pen(ink))
         plot.band(canvas, area, scale, train.low, train.high, joined(train.mean, train.bad), palette.pen("train_low"))
         if not val.is_empty:
             plot.curve(canvas, area, scale, joined(val.mean, val.bad), palette.pen("val"))
@@ -213,6 +227,16 @@ def value_at(series: SeriesView | None, step: int, *, exact: bool = True) -> flo
         return None
     _, values = series.between(step if exact else series.first_step, step)
     return float(values[-1]) if len(values) else None
+
+
+def _others(scene: Scene, room: int) -> list[Span]:
+    """The other runs in their inks, and how far ahead of them this one is; as many as there is room for."""
+    spans: list[Span] = []
+    for other in scene.others:
+        text = compare.lead(scene.snapshot, other, TRAIN, scene.view.smoothing) or other.name
+        more: list[Span] = [("  ━ ", scene.palette.pen(other.ink)), (text, scene.palette.pen("text"))]
+        spans += more if spans_len([*spans, *more]) <= room else []
+    return spans
 
 
 def _loss(value: float | None) -> str:

@@ -19,7 +19,8 @@ class RunsPanel(ListPanel):
     SORTS = ("newest first", "lowest loss first", "by name")
     HELP = (
         "The runs that are recorded on this machine: state, name, newest step, newest loss. A sign and a number "
-        "after a name are its open alarms. Open another one with: bedside watch NAME."
+        "after a name are its open alarms. space lays the selected one under the charts, o the best earlier one, "
+        "aligned by what x chose. Open another one with: bedside watch NAME."
     )
 
     def draw(self, canvas: Canvas, scene: Scene) -> None:
@@ -46,6 +47,9 @@ class RunsPanel(ListPanel):
         glyph, _, ink = STATE[run.state]
         canvas.put(1, y, " " * (width - 2), palette.pen("text", on=on))
         canvas.put(2, y, glyph, palette.pen(ink, bold=True, on=on))
+        under = next((other.ink for other in scene.others if other.run_id == run.run_id), None)
+        if under is not None:
+            canvas.put(1, y, "▎", palette.pen(under, bold=True, on=on))
         bad = run.loss is not None and not math.isfinite(run.loss)
         loss = palette.pen("crit" if bad else "hi", bold=bad, on=on)
         canvas.put_right(width - 2, y, [(fmt.real(run.loss, 4), loss)])

@@ -1,0 +1,166 @@
+"""Layout C: a chart for every series, in a grid with pages; other runs lie under them."""
+
+from __future__ import annotations
+
+import math
+from typing import Final, NamedTuple
+
+import numpy as np
+
+from monitor.app import charts, compare, plot
+from monitor.app import format as fmt
+from monitor.app.canvas import Area, Canvas, clip, spans_len
+from monitor.app.palette import Ink
+from monitor.app.panel import ListPanel, matches
+from monitor.app.panels.loss import interventions, value_at
+from monitor.app.scene import Scene
+from monitor.app.window import joined, trace
+from monitor.model import Snapshot
+
+#: The least size of a chart; as many as fit are as large as they can be.
+_WIDTH, _HEIGHT = 38, 7
+#: Cells to the left of a plot, for the labels.
+_LEFT: Final = 7
+#: Curves that one chart holds.
+_CURVES: Final = 6
+
+_FIRST: Final = ("loss", "grad/norm", "lr", "accuracy", "rate/samples_per_s", "time/step_s")
+
+
+class Chart(NamedTuple):
+    """A chart: its name and the series in it, training before validation."""
+
+    name: str
+    keys: tuple[str, ...]
+
+
+def charts_of(snapshot: Snapshot) -> list[Chart]:
+    """Training and validation of one quantity in one chart, and so the learning rates; every other series alone."""
+    groups: dict[str, list[str]] = {}
+    for key in sorted(snapshot.series):
+        area, _, name = key.partition("/")
+        if not len(snapshot.series[key]):
+            continue
+        groups.setdefault(name if area in ("train", "val") else area if area == "lr" else key, []).append(key)
+    rank = {name: number for number, name in enumerate(_FIRST)}
+    return [Chart(name, tuple(groups[name])) for name in sorted(groups, key=lambda n: (rank.get(n, len(rank)), n))]
+
+
+class WallPanel(ListPanel):
+    TITLE = "wall"
+    PERIOD_S = 0.5
+    HELP = (
+        "A chart for every series, training and validation of one quantity together; logarithmic with l where all "
+        "values are positive. j k select, n p turn the page, z shows the selected one over the whole screen, / "
+        "filters. space in the list of runs lays another run under the charts, o the best earlier one; x aligns them "
+        "by step, time or epoch."
+    )
+    page = 1
+
+    def draw(self, canvas: Canvas, scene: Scene) -> None:
+        pattern = self.filter(scene)
+        found = [chart for chart in charts_of(scene.snapshot) if matches(pattern, chart.name, *chart.keys)]
+        self.items = [chart.name for chart in found]
+        if not found:
+            self.frame(canvas, scene)
+            self.hint(canvas, scene, "no charts", f"no series has {pattern}" if pattern else "no series yet")
+            return
+        if scene.view.zoomed:
+            self._chart(canvas, scene, Area(0, 0, canvas.width, canvas.height), found[self.index])
+            return
+        columns, rows = max(canvas.width // _WIDTH, 1), max(canvas.height // _HEIGHT, 1)
+        rows = min(rows, math.ceil(len(found) / columns))
+        self.page = columns * rows
+        first = self.index // self.page * self.page
+        for number, chart in enumerate(found[first : first + self.page]):
+            self._chart(canvas, scene, _tile(canvas, columns, rows, number), chart)
+        self._pages(canvas, scene, first // self.page, math.ceil(len(found) / self.page))
+
+    def _pages(self, canvas: Canvas, scene: Scene, page: int, pages: int) -> None:
+        spans = self.chosen(scene)
+        if pages > 1:
+            spans.insert(0, (f" page {page + 1} of {pages} ", scene.palette.pen("text", bold=True)))
+        canvas.put_right(canvas.width - 2, canvas.height - 1, spans)
+
+    def _chart(self, canvas: Canvas, scene: Scene, tile: Area, chart: Chart) -> None:
+        palette = scene.palette
+        x, y, width, height = tile
+        on = self.items[self.index] == chart.name and scene.view.focus == self.id
+        part = Canvas(width, height, palette.pen("text"))
+        self.box(part, scene, chart.name, focused=on)
+        area = Area(_LEFT, 1, max(width - _LEFT - 2, 1), max(height - 2 - (height >= 10), 1))
+        self._curves(part, scene, area, chart)
+        canvas.codes[y : y + height, x : x + width] = part.codes
+        canvas.pens[y : y + height, x : x + width] = part.pens
+
+    def _curves(self, part: Canvas, scene: Scene, area: Area, chart: Chart) -> None:
+        palette, snapshot, view = scene.palette, scene.snapshot, scene.view
+        window = scene.window(2 * area.width)
+        traces = [trace(snapshot.series[key], window) for key in chart.keys[:_CURVES]]
+        key = chart.keys[0]
+        others = [
+            (other.ink, compare.aligned(snapshot, other.snapshot, view.x_axis, key, window)) for other in scene.others
+        ]
+        raw = np.concatenate([part for data in traces for part in (data.low, data.high)])
+        scale = charts.scale_for([raw, *(means for _, means in others)], log=view.log, quantiles=(0.01, 0.99))
+        plot.grid(part, area, scale, palette.pen("grid"), palette.pen("dim"))
+        for ink, means in others:
+            plot.curve(part, area, scale, joined(means, np.zeros(len(means), bool)), palette.pen(ink))
+        bad = np.zeros(window.columns, bool)
+        for number, data in reversed(list(enumerate(traces))):
+            middle = joined(data.mean, data.bad)
+            if len(traces) == 1 or chart.keys[number].startswith("train/"):
+                plot.band(part, area, scale, data.low, data.high, middle, palette.pen(_ink(chart, number)))
+            else:
+                plot.curve(part, area, scale, middle, palette.pen(_ink(chart, number)))
+            bad |= data.bad
+        plot.events(part, area, window, interventions(scene))
+        plot.crosshair(part, area, window, view.cross, palette.pen("hi"))
+        plot.bad_values(part, area, bad, palette.pen("crit", bold=True))
+        self._values(part, scene, chart)
+        if part.height >= 10:
+            for at, text in scene.labels(window, area.width):
+                part.put(area.x + at, part.height - 2, text, palette.pen("dim"))
+
+    def _values(self, part: Canvas, scene: Scene, chart: Chart) -> None:
+        """The newest values or those of the crosshair, in the frame; as many as there is room for."""
+        palette, at = scene.palette, scene.view.cross
+        spans: list[tuple[str, int]] = []
+        for number, key in enumerate(chart.keys[:_CURVES]):
+            series = scene.snapshot.series[key]
+            value = series.last if at is None else value_at(series, at, exact=False)
+            good = value is None or math.isfinite(value)
+            text = f" {fmt.real(value)}"
+            pen = palette.pen(_ink(chart, number) if good else "crit", bold=True)
+            if spans_len(spans) + len(text) + len(chart.name) + 8 <= part.width:
+                spans.append((text, pen))
+        part.put_right(part.width - 3, 0, [*spans, (" ", palette.pen("frame"))])
+
+    def box(self, canvas: Canvas, scene: Scene, title: str, *, focused: bool) -> None:
+        """A frame of one chart."""
+        palette = scene.palette
+        pen = palette.pen("train" if focused else "frame")
+        width, last = canvas.width, canvas.height - 1
+        canvas.put(0, 0, "╭" + "─" * (width - 2) + "╮", pen)
+        for y in range(1, last):
+            canvas.put(0, y, "│", pen)
+            canvas.put(width - 1, y, "│", pen)
+        canvas.put(0, last, "╰" + "─" * (width - 2) + "╯", pen)
+        canvas.put(2, 0, f" {clip(title, width - 14)} ", palette.pen("hi" if focused else "text", bold=True))
+
+
+def _tile(canvas: Canvas, columns: int, rows: int, number: int) -> Area:
+    """The place of a chart; the tiles fill the canvas."""
+    column, row = number % columns, number // columns
+    xs = [round(canvas.width * i / columns) for i in range(columns + 1)]
+    ys = [round(canvas.height * i / rows) for i in range(rows + 1)]
+    return Area(xs[column], ys[row], xs[column + 1] - xs[column], ys[row + 1] - ys[row])
+
+
+def _ink(chart: Chart, number: int) -> Ink:
+    """Training and what stands alone blue, validation orange, more learning rates each their own."""
+    key = chart.keys[number]
+    if key.startswith("val/"):
+        return "val"
+    inks: tuple[Ink, ...] = ("train", "other", "info", "ok", "warn", "dim")
+    return inks[number]
