@@ -96,5 +96,5 @@ RULE = Rule(
     hold=1,
     warm_up=200,
     quiet=Gate.SWITCH,
-    symptom_of=(*STRUCTURE, "non-finite", "dead-units", "divergence", "slow"),
+    symptom_of=(*STRUCTURE, "non-finite", "dead-units", "divergence", "slow", "class-imbalance"),
 )

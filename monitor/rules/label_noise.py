@@ -1,0 +1,63 @@
+r"""The training accuracy rises and the validation accuracy stays at chance: the labels do not belong to the samples.
+
+Signals       train_accuracy, val_accuracy: one value an evaluation
+Formula       prior = share of the most frequent class among the training targets;  train = newest training accuracy;
+              best = highest validation accuracy so far
+Fires         train > prior + 0.2 and best < prior + 0.08, from the 8th evaluation on
+Evidence      train; best; prior
+Action        Look at 20 pairs of sample and label as the model gets them.
+Quiet on      runs without class targets; fewer than 8 evaluations; the first 200 steps; any validation above chance.
+              A part of the labels that is wrong shows as overfitting
+False alarms  0 of 244 healthy small networks (387,600 steps) in the pilot
+Source        networks fit random labels: Zhang et al. 2017, arXiv:1611.03530; the limits are chosen
+
+>>> context = RunContext(majority=0.1, val_accuracy_best=0.12, evaluations=8)
+>>> found = check(Signal.of([0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8]), Signal.of([0.1] * 8), context)
+>>> found["train"], found["best"]
+(0.8, 0.12)
+"""
+
+from __future__ import annotations
+
+from monitor.model import Action, Severity
+from monitor.rules.context import RunContext
+from monitor.rules.rule import STRUCTURE, Clock, Evidence, Gate, Rule, Signal
+
+EVALUATIONS = 8
+LEARNED, CHANCE = 0.2, 0.08
+
+
+def check(
+    train_accuracy: Signal, val_accuracy: Signal, context: RunContext, *, level: float = 1.0
+) -> Evidence | None:
+    prior = context.majority
+    if min(len(train_accuracy), len(val_accuracy)) < EVALUATIONS or prior is None:
+        return None
+    train, best = float(train_accuracy.values[-1]), context.val_accuracy_best
+    if not (train > prior + LEARNED * level and best < prior + CHANCE / level):
+        return None
+    return Evidence({"train": train, "best": best, "prior": prior}, first_step=int(val_accuracy.steps[0]))
+
+
+def offers(_found: Evidence, _context: RunContext) -> tuple[Action, ...]:
+    return (Action("stop"),)
+
+
+RULE = Rule(
+    name="label-noise",
+    signals=("train_accuracy", "val_accuracy"),
+    severity=Severity.WARNING,
+    summary=(
+        "the training accuracy is {train:.0%}, and the validation accuracy has never been above {best:.0%}, where "
+        "guessing gives {prior:.0%}"
+    ),
+    action="Look at 20 pairs of sample and label as the model gets them: one was shuffled or shifted alone",
+    offers=offers,
+    check=check,
+    clock=Clock.EVALUATIONS,
+    window=64,
+    hold=1,
+    warm_up=200,
+    quiet=Gate.SWITCH | Gate.ADVERSARIAL,
+    symptom_of=(*STRUCTURE, "non-finite", "divergence"),
+)

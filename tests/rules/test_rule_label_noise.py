@@ -1,0 +1,49 @@
+import msgspec
+import numpy as np
+
+from monitor.model import Severity
+from probe import wire
+from tests.synthetic_runs import batch, falling, judge
+
+STEPS = 600
+
+
+def run(val: float, *, train_end: float = 0.9, targets: tuple[int, ...] = (16,) * 4, evaluations: int = 12):
+    """Training accuracy that rises from the prior; the validation accuracy is 1 % about ``val``."""
+    prior = max(targets) / sum(targets)
+    packed = wire.pack_steps(list(targets))
+    counts = [
+        wire.ClassCounts(step=step, split="train", correct=packed, total=packed, predicted=packed)
+        for step in range(1, STEPS + 1)
+    ]
+    at = [STEPS * i // evaluations for i in range(1, evaluations + 1)]
+    made = batch(
+        {"train/loss": falling(STEPS), "train/accuracy": np.linspace(prior, train_end, STEPS)},
+        facts={"objective": "cross_entropy", "classes": len(targets)},
+        val={step: {"val/accuracy": val + 0.01 * (-1) ** i} for i, step in enumerate(at)},
+    )
+    return [a for a in judge(msgspec.structs.replace(made, classes=counts)) if a.rule == "label-noise"]
+
+
+def test_random_labels_are_said_at_the_eighth_evaluation():
+    (alert,) = run(0.25)
+    assert (alert.severity, alert.first_step, alert.raised_step) == (Severity.WARNING, 50, 400)
+    assert alert.summary.endswith("has never been above 26%, where guessing gives 25%")
+
+
+def test_silent_on_a_validation_that_is_better_than_guessing():
+    assert run(0.35) == []
+
+
+def test_silent_on_a_training_that_learns_nothing():
+    assert run(0.25, train_end=0.4) == []
+
+
+def test_silent_before_there_are_eight_evaluations():
+    assert run(0.25, evaluations=7) == []
+
+
+def test_of_uneven_classes_guessing_the_most_frequent_is_chance():
+    assert run(0.75, targets=(60, 20), train_end=0.9) == []
+    (alert,) = run(0.75, targets=(60, 20), train_end=1.0)
+    assert alert.evidence["prior"] == 0.75
