@@ -15,6 +15,7 @@ from typing import Any, Final, get_args
 
 from monitor.app.keymap import COMMANDS, key_named
 from monitor.app.palette import ThemeName
+from monitor.app.terminal import Signals
 
 FILE: Final = "config.toml"
 
@@ -39,9 +40,7 @@ class Settings:
     theme: ThemeName | None = None
     fps: float = 4.0
     ascii: bool = False
-    bell: bool = True
-    notify: bool = True
-    title: bool = True
+    signals: Signals = field(default_factory=Signals)
     keys: dict[str, str] = field(default_factory=dict)
 
 
@@ -57,7 +56,9 @@ def read(path: Path) -> Settings:
     for name in ("screen", "keys"):
         if not isinstance(given.get(name, {}), dict):
             raise SettingsError(f"{path}: {name} is a table: [{name}]")
-    return Settings(**_screen(path, given.get("screen", {})), keys=_keys(path, given.get("keys", {})))
+    screen, keys = _screen(path, given.get("screen", {})), _keys(path, given.get("keys", {}))
+    signals = Signals(**{name: screen.pop(name) for name in ("bell", "notify", "title") if name in screen})
+    return Settings(**screen, signals=signals, keys=keys)
 
 
 def _parsed(path: Path) -> dict[str, Any]:

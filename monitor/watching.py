@@ -164,6 +164,7 @@ def watch(text: str | None, *, fps: float | None = None, ascii_only: bool = Fals
             ascii=ascii_only or settings.ascii,
             theme=settings.theme,
             keys=settings.keys,
+            signals=settings.signals,
             explain=definition,
             open_run=shelf.open,
             recall=visits.recall,

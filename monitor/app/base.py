@@ -16,11 +16,11 @@ from textual.geometry import Size
 from monitor.app.attention import attended
 from monitor.app.compare import INKS, Other, candidates
 from monitor.app.interventions import READ_ONLY, refusal
-from monitor.app.palette import Ink, Palette, ThemeName, themes_for
+from monitor.app.palette import Ink, Palette, ThemeName, is_light, themes_for
 from monitor.app.panels import EDGES
 from monitor.app.scene import Said, Scene, View
 from monitor.app.stage import Stage
-from monitor.app.terminal import Bell, crop_updates_on_the_left
+from monitor.app.terminal import Bell, Signals, crop_updates_on_the_left, is_behind
 from monitor.app.visit import Visit, is_complete, since, visit
 from monitor.model import EMPTY, Ack, Action, Snapshot
 
@@ -29,7 +29,9 @@ Act = Callable[[str, Action], Ack]
 
 #: How long the answer to a key or a command is shown.
 SAID_S = 20.0
-#: A look is remembered this often.
+#: A window that has not the focus is drawn this often, in seconds.
+UNSEEN_S = 1.0
+#: A look is remembered this often, in seconds.
 REMEMBER_S = 30.0
 
 
@@ -63,6 +65,7 @@ class Base(App[None]):
         theme: ThemeName | None = None,
         ascii: bool = False,  # noqa: A002  the word of the command line
         keys: Mapping[str, str] | None = None,
+        signals: Signals = Signals(),  # noqa: B008  frozen
         explain: Callable[[str], str] = lambda _rule: "",
         open_run: Callable[[str], Snapshot | None] = lambda _run_id: None,
         recall: Callable[[str], Visit | None] = lambda _run_id: None,
@@ -72,7 +75,7 @@ class Base(App[None]):
         wanted: ThemeName | None = "mono" if no_color else theme
         # Textual picks its NO_COLOR filter while it is built, by whether the terminal's own colours are used.
         super().__init__(ansi_color=wanted in ("ansi16", "mono"))
-        themes = themes_for(self.console.color_system, no_color=no_color)
+        themes = themes_for(self.console.color_system, no_color=no_color, light=is_light(os.environ))
         self._palette = Palette(wanted or themes[0], ascii_only=ascii)
         self._themes = themes if self._palette.name in themes else (self._palette.name, *themes)
         self._act, self._explain, self._open_run = act, explain, open_run
@@ -84,7 +87,8 @@ class Base(App[None]):
         self.view = View()
         self.snapshot: Snapshot = EMPTY
         self._stage = Stage()
-        self._bell = Bell(self)
+        self._bell = Bell(self, signals)
+        self._is_seen, self._beat_s = True, 0.0
         self._drawn: tuple[int, ...] = ()
 
     def compose(self) -> ComposeResult:
@@ -94,7 +98,7 @@ class Base(App[None]):
         crop_updates_on_the_left()
         self._use(self._palette)
         self.set_keymap(dict(self._keys))
-        self.set_interval(1 / self._fps, self.tick)
+        self.set_interval(1 / self._fps, self.beat)
         self.set_interval(REMEMBER_S, self.keep)
 
     def on_unmount(self) -> None:
@@ -103,6 +107,20 @@ class Base(App[None]):
 
     def on_resize(self, event: events.Resize) -> None:
         self.tick(size=event.size)  # self.size is still the old one
+
+    def on_app_blur(self) -> None:
+        self._is_seen = False
+
+    def on_app_focus(self) -> None:
+        self._is_seen = True
+
+    def beat(self) -> None:
+        """Tick, if there is somebody to see it: less often in a window without the focus, not on a line that lags."""
+        now_s = self._clock()
+        if is_behind(self) or (not self._is_seen and now_s - self._beat_s < UNSEEN_S):
+            return
+        self._beat_s = now_s
+        self.tick()
 
     def tick(self, *, size: Size | None = None, force: bool = False) -> None:
         """Take the newest snapshot and draw it; if nothing is new, only the lines that say how old it is."""

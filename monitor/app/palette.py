@@ -6,6 +6,7 @@ and critical the same red: hence a palette for each. Colour never stands alone: 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final, Literal
 
 from rich.color import Color
@@ -172,8 +173,14 @@ class Palette:
         return Style(color=self._colors[ink], bgcolor=self._colors[on], bold=bold)
 
 
-def themes_for(color_system: str | None, *, no_color: bool = False) -> tuple[ThemeName, ...]:
+def themes_for(color_system: str | None, *, no_color: bool = False, light: bool = False) -> tuple[ThemeName, ...]:
     """The themes that a terminal can show, the best first. ``color_system`` is what Rich found out."""
     if no_color:
         return ("mono",)
-    return CYCLES.get(color_system, CYCLES["standard"])
+    themes = CYCLES.get(color_system, CYCLES["standard"])
+    return tuple(sorted(themes, key=lambda name: not name.startswith("paper"))) if light else themes
+
+
+def is_light(env: Mapping[str, str]) -> bool:
+    """Whether the terminal says that its ground is light: ``COLORFGBG=0;15``. Most say nothing, and most are dark."""
+    return env.get("COLORFGBG", "").rpartition(";")[2] in ("7", "15")

@@ -1,7 +1,10 @@
-"""What is written to the terminal beside the screen: its title, and fewer bytes for a partial update."""
+"""What is written to the terminal beside the screen: its title, a bell, a note; and fewer bytes for an update."""
 
 from __future__ import annotations
 
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from monitor.app import format as fmt
@@ -33,11 +36,48 @@ def title_for(snapshot: Snapshot) -> str:
     return f"{sign} {snapshot.hello.name or snapshot.hello.run_id} {far}"
 
 
+@dataclass(frozen=True, slots=True)
+class Signals:
+    """What may be sent beside the screen: a BEL and a desktop note for a critical alert, the window's title."""
+
+    bell: bool = True
+    notify: bool = True
+    title: bool = True
+
+
+def note(text: str, env: Mapping[str, str]) -> str:
+    """The escape sequence for a desktop note, as this terminal understands it; empty where none is known to.
+
+    tmux passes it on only as a wrapped one, and only with ``allow-passthrough on``; which terminal is behind it is
+    not known there, so it gets the one that most have.
+    """
+    clean = cells_of(text).tobytes().decode("utf-32-le").replace("\0", "")
+    if "TMUX" in env:
+        return f"\x1bPtmux;\x1b\x1b]9;{clean}\x07\x1b\\"
+    if "KITTY_WINDOW_ID" in env:
+        return f"\x1b]99;;{clean}\x1b\\"
+    if env.get("TERM_PROGRAM") in ("iTerm.app", "WezTerm", "ghostty", "WarpTerminal") or "ConEmuPID" in env:
+        return f"\x1b]9;{clean}\x07"
+    if "VTE_VERSION" in env or env.get("TERM", "").startswith(("foot", "rxvt")):
+        return f"\x1b]777;notify;bedside;{clean}\x07"
+    return ""
+
+
+def is_behind(app: App[None]) -> bool:
+    """Whether the terminal has yet to take what it was sent: a slow line, or one that hangs.
+
+    Textual's writer holds 30 writes and then lets the whole program wait. Nothing more is drawn before that.
+    """
+    writer = getattr(app._driver, "_writer_thread", None)
+    queue = getattr(writer, "_queue", None)
+    return queue is not None and queue.qsize() > 1
+
+
 class Bell:
     """Rings once for each critical alert that comes while one watches, and keeps the window's title."""
 
-    def __init__(self, app: App[None]) -> None:
-        self._app = app
+    def __init__(self, app: App[None], signals: Signals) -> None:
+        self._app, self._signals = app, signals
         self._rung: frozenset[int] | None = None
         self._title = ""
 
@@ -49,20 +89,28 @@ class Bell:
     def hear(self, snapshot: Snapshot) -> None:
         """Alerts that were there when the live stream began are news to nobody, and do not ring."""
         urgent = frozenset(alert.id for alert in snapshot.alerts if is_urgent(alert))
-        if self._rung is not None and urgent - self._rung:
-            self._app.bell()
+        if self._rung is not None and (new := urgent - self._rung):
+            self._ring(snapshot, new)
         self._rung = urgent | (self._rung or frozenset()) if snapshot.link is Link.LIVE else None
         title = title_for(snapshot)
-        if title != self._title:
+        if self._signals.title and title != self._title:
             if not self._title:
                 _write(self._app, _PUSH_TITLE)
             self._title = title
             set_title(self._app, title)
 
+    def _ring(self, snapshot: Snapshot, new: frozenset[int]) -> None:
+        if self._signals.bell:
+            self._app.bell()
+        alert = next(alert for alert in snapshot.alerts if alert.id in new)
+        if self._signals.notify:
+            name = snapshot.hello.name if snapshot.hello else ""
+            _write(self._app, note(f"{SEVERITY[alert.severity]} {name}: {alert.rule}: {alert.summary}", os.environ))
+
 
 def _write(app: App[None], sequence: str) -> None:
     driver = app._driver  # Textual has no public way to write past its screen
-    if driver is not None and not app.is_headless:
+    if sequence and driver is not None and not app.is_headless:
         driver.write(sequence)
 
 

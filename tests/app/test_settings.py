@@ -2,6 +2,7 @@
 
 import pytest
 
+from monitor.app.terminal import Signals
 from monitor.settings import Settings, SettingsError, read
 
 
@@ -22,7 +23,8 @@ def test_keys_are_written_as_they_are_typed(tmp_path):
 
 def test_the_screen_has_its_settings(tmp_path):
     found = settings(tmp_path, '[screen]\ntheme = "paper"\nfps = 2\nascii = true\nbell = false\n')
-    assert (found.theme, found.fps, found.ascii, found.bell, found.notify) == ("paper", 2, True, False, True)
+    assert (found.theme, found.fps, found.ascii) == ("paper", 2, True)
+    assert found.signals == Signals(bell=False, notify=True, title=True)
 
 
 def test_two_commands_may_change_their_keys(tmp_path):
