@@ -12,18 +12,18 @@ import numpy as np
 
 from monitor import rows
 from monitor.engine.course import Course
+from monitor.engine.levels import BLOCK, LossLevels
 from monitor.engine.schedule import LearningRate
-from monitor.engine.series import Column, Series, Table, Trail
+from monitor.engine.series import Column, Series, Table
 from monitor.engine.targets import Targets
 from monitor.model import Floats, Hello, Steps
 from monitor.rules import Gate, RunContext, Signal
-from monitor.rules.statistics import MAD_TO_SIGMA, median
+from monitor.rules.statistics import median
 from probe.wire import Batch, ClassCounts, Fact, LayerStats, Mark
 
-#: Steps in a block: its median is a level, its differences are the noise.
-BLOCK: Final = 16
-#: The first update has blown the loss up when it is so many times the loss before it.
-EXPLODED: Final = 10
+#: The rows by which it is known how far apart they are, and from how many steps on they are coarse.
+EARLY: Final = 64
+COARSE_STRIDE: Final = 10
 #: How long a schedule's rise of the learning rate, a marked change or a resumption excuses the loss, in steps.
 EXCUSED_STEPS: Final = 100
 #: The probe keeps so many checkpoints of a run.
@@ -59,6 +59,7 @@ class RunState:
 
     def __init__(self) -> None:
         self.loss = Series()  # finite values only
+        self.levels = LossLevels(self.loss)
         self.raw_loss = Series()
         self.lr = Series()
         self.times_s = Series()  # of the rows with a loss
@@ -68,20 +69,12 @@ class RunState:
         }
         self.tables = {name: Table() for name in (*LAYER_STATS, "val_recall", "val_total", "val_predicted")}
         self.courses = {f"{name}_course": Course(self.series[name], block) for name, block in COURSES.items()}
-        self.trail = Trail()
         self.step = 0
         self._here = 0  # the step that was advanced to: that of the newest point of every signal
         self.schedule = LearningRate()
         self._ends: dict[str, int] = {"loss": 0, "raw_loss": 0, "lr": 0}
         self._finite: Steps | None = None  # finite losses of this batch up to each row, where some are not
-        self._blocks: deque[tuple[int, int, float, float]] = deque()
-        self._blocks_made = 0
-        self._noises: deque[float] = deque(maxlen=8)
-        self._noise = 0.0
-        self._starts: list[float] = []
-        self._start = math.nan
-        self._best, self._best_step, self._accuracy_at_best = math.nan, 0, math.nan
-        self._level, self._accuracy_level = math.nan, math.nan
+        self._accuracy_level, self._accuracy_at_best = math.nan, math.nan
         self._facts: Mapping[str, str | float | int | bool | None] = {}
         self._fact_steps: Mapping[str, int] = {}
         self._targets = Targets()
@@ -117,7 +110,7 @@ class RunState:
         self.raw_loss.append(steps, values)
         self.times_s.append(steps, rows.times_of(batch)[index])
         self.loss.append(*((steps, values) if self._finite is None else (steps[finite], values[finite])))
-        self._make_blocks()
+        self.levels.take()
         for name, key in SERIES.items():
             if key in batch.scalars:
                 self.series[name].append(*rows.points_of(batch, key))
@@ -152,23 +145,6 @@ class RunState:
         if self._terms and self._terms[0] in batch.scalars:
             self.series["loss_term"].append(*rows.points_of(batch, self._terms[0]))
 
-    def _make_blocks(self) -> None:
-        """Median and noise of every block of losses that is complete now."""
-        new = len(self.loss) // BLOCK - self._blocks_made
-        if not new:
-            return
-        end = (self._blocks_made + new) * BLOCK
-        signal = self.loss.before(end, new * BLOCK)
-        values = signal.values.reshape(new, BLOCK)
-        ordered = np.sort(values, axis=1)
-        medians = (ordered[:, BLOCK // 2 - 1] + ordered[:, BLOCK // 2]) / 2
-        jumps = np.sort(np.abs(np.diff(values, axis=1)), axis=1)[:, (BLOCK - 1) // 2]
-        noises = MAD_TO_SIGMA / math.sqrt(2) * jumps
-        ends = range(end - (new - 1) * BLOCK, end + 1, BLOCK)
-        steps = signal.steps[BLOCK - 1 :: BLOCK]
-        self._blocks.extend(zip(ends, steps.tolist(), medians.tolist(), noises.tolist(), strict=True))
-        self._blocks_made += new
-
     # ------------------------------------------------------------------------------------- advancing in the batch
 
     def advance(self, step: int, loss_end: int) -> None:
@@ -180,14 +156,25 @@ class RunState:
         ends["lr"] = self.lr.upto(step)
         for course in self.courses.values():
             course.advance(step)
-        while len(self._starts) < 3 and len(self._starts) < ends["loss"]:
-            self._see_start(self.loss.before(len(self._starts) + 1, 1))
         if ends["lr"]:
             self.schedule.see(self.lr.before(ends["lr"], 64).values, loss_end)
-        if ends["loss"]:
-            self._level = median(self.loss.before(ends["loss"], BLOCK).values)
-        while self._blocks and self._blocks[0][0] <= ends["loss"]:
-            self._see_block(*self._blocks.popleft()[1:])
+        if loss_end <= EARLY:
+            self.levels.is_coarse = self._has_coarse_rows(loss_end)
+        for is_best in self.levels.advance(ends["loss"]):
+            self._see_block(is_best)
+
+    @property
+    def is_coarse(self) -> bool:
+        """Whether a row is not a step; known once there are a few."""
+        return self.levels.is_coarse
+
+    def _has_coarse_rows(self, loss_end: int) -> bool:
+        """Whether a row stands for many steps, or for an epoch with its evaluation."""
+        steps = self.raw_loss.before(loss_end, EARLY).steps
+        if len(steps) < 2:
+            return False
+        is_evaluated = len(steps) > 3 and 2 * self._evaluations >= len(steps)
+        return is_evaluated or bool(steps[-1] - steps[0] >= COARSE_STRIDE * (len(steps) - 1))
 
     def _finite_end(self, loss_end: int) -> int:
         if self._finite is None:
@@ -196,23 +183,11 @@ class RunState:
         seen = loss_end - (len(self.raw_loss) - len(self._finite))
         return before + (int(self._finite[seen - 1]) if seen > 0 else 0)
 
-    def _see_start(self, first: Signal) -> None:
-        """The start is the median of the first 3 losses; the very first, if its update has blown up the others."""
-        if not self._starts:
-            self._best_step = int(first.steps[0])
-        self._starts.append(float(first.values[0]))
-        middle = median(np.array(self._starts))
-        self._start = self._starts[0] if 0 < EXPLODED * self._starts[0] < middle else middle
-
-    def _see_block(self, step: int, middle: float, noise: float) -> None:
-        self._noises.append(noise)
-        self._noise = median(np.array(self._noises))
-        self.trail.append(step, middle)
+    def _see_block(self, is_best: bool) -> None:
+        """A block of losses is over."""
         self._accuracy_level = median(self._newest("accuracy", BLOCK).values)
-        if math.isnan(self._accuracy_at_best):
+        if is_best or math.isnan(self._accuracy_at_best):
             self._accuracy_at_best = self._accuracy_level
-        if middle < (self._start if math.isnan(self._best) else self._best):
-            self._best, self._best_step, self._accuracy_at_best = middle, step, self._accuracy_level
 
     # ------------------------------------------------------------------------------------------- the rarer things
 
@@ -303,7 +278,8 @@ class RunState:
         if name in self.series:
             return self._newest(name, n) if raw else self._newest(name, n).finite()
         if name == "loss_trail":
-            return self.trail.newest(n)
+            is_short = self.is_coarse and self._ends["loss"] <= n
+            return self.loss.before(self._ends["loss"], n) if is_short else self.levels.trail.newest(n)
         if name in self.courses:
             return self.courses[name].newest(n)
         if name in self.columns:
@@ -320,11 +296,12 @@ class RunState:
         return RunContext(
             step=self.step,
             points=self.points,
-            start=self._start,
-            level=self._level,
-            best=self._start if math.isnan(self._best) else self._best,
-            best_step=self._best_step,
-            noise=self._noise,
+            is_coarse=self.is_coarse,
+            start=self.levels.start,
+            level=self.levels.level,
+            best=self.levels.best,
+            best_step=self.levels.best_step,
+            noise=self.levels.noise,
             trivial=self._trivial(targets),
             objective=str(self._facts.get("objective") or "other"),
             facts=self._facts,

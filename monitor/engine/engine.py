@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from monitor import rows
-from monitor.engine.context import RunState
+from monitor.engine.context import EARLY, RunState
 from monitor.engine.lifecycle import Incidents, Watch
 from monitor.model import Alert, Floats, Goodbye, Hello, Steps
 from monitor.rules import RULES, STAY_LEVEL, Clock, Rule, RunContext
@@ -24,6 +24,9 @@ logger = logging.getLogger(__name__)
 
 #: Training losses between two looks; what a rule says in ``every`` is a multiple of it.
 GRID: Final = 8
+#: A row of a coarse log counts for so many steps of a rule's warm-up; of its first rows each is looked at by the
+#: rules that otherwise look seldom.
+COARSE: Final = 25
 
 #: The order of what belongs to one step: what holds from here on, then the step, then what was measured after it.
 _MARK, _FACT, _STEP, _LAYERS, _EVALUATION, _VAL_CLASSES = range(6)
@@ -93,8 +96,10 @@ class Engine:
 
     def _loss_events(self, batch: Batch, steps: Steps, losses: Floats, start: int) -> list[_Event]:
         """Points of the grid, and onsets of values that are not finite."""
+        early = range(max(0, min(EARLY - start, len(losses))))
         grid = range(GRID - (start % GRID) - 1, len(losses), GRID)
-        events: list[_Event] = [(int(steps[i]), _STEP, i, _Loss(start + i + 1, False)) for i in grid]
+        points = [*early, *(i for i in grid if i not in early)]
+        events: list[_Event] = [(int(steps[i]), _STEP, i, _Loss(start + i + 1, False)) for i in points]
         index, norms = rows.column_of(batch, "grad/norm")
         all_finite = bool(np.isfinite(losses).all() and np.isfinite(norms).all())
         if all_finite and self._was_finite:
@@ -114,8 +119,10 @@ class Engine:
     def _handle(self, step: int, what: object) -> None:
         state = self._state
         if isinstance(what, _Loss):
-            self._looked_at = what.position
-            self._look(Clock.STEPS, step, is_onset=what.is_onset)
+            is_row = state.is_coarse and what.position <= EARLY
+            if is_row != what.is_onset or what.position % GRID == 0:
+                self._looked_at = what.position
+                self._look(Clock.STEPS, step, is_onset=what.is_onset)
         elif isinstance(what, _Evaluation):
             state.evaluation(step, what.val_loss, what.val_accuracy)
             self._look(Clock.EVALUATIONS, step)
@@ -136,14 +143,10 @@ class Engine:
 
     def _look(self, clock: Clock, step: int, *, is_onset: bool = False, is_last: bool = False) -> None:
         """Ask the rules of a clock that are due. At an onset only those that want raw values are."""
-        state, points = self._state, self._state.points
+        state = self._state
+        is_each = is_last or clock is not Clock.STEPS
         due = [
-            watch
-            for watch in self._watches[clock]
-            if points >= watch.rule.warm_up
-            and (
-                watch.rule.raw if is_onset else is_last or clock is not Clock.STEPS or points % watch.rule.every == 0
-            )
+            watch for watch in self._watches[clock] if self._is_due(watch.rule, is_onset=is_onset, is_each=is_each)
         ]
         if not due:
             return
@@ -155,6 +158,14 @@ class Engine:
                 self._incidents.interrupt(watch)
             else:
                 self._ask(watch, context, step)
+
+    def _is_due(self, rule: Rule, *, is_onset: bool, is_each: bool) -> bool:
+        points, is_coarse = self._state.points, self._state.is_coarse
+        if points < (rule.warm_up // COARSE if is_coarse else rule.warm_up):
+            return False
+        if is_onset:
+            return rule.raw
+        return is_each or points % rule.every == 0 or (is_coarse and points <= EARLY and rule.every > GRID)
 
     def _ask(self, watch: Watch, context: RunContext, step: int) -> None:
         rule, state = watch.rule, self._state

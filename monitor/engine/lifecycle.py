@@ -111,7 +111,7 @@ class Incidents:
         watch.found = found
         if watch.holds:
             self._hold(watch, found, context, step)
-        elif watch.streak >= watch.rule.hold:
+        elif watch.streak >= watch.rule.hold or found.is_certain:
             self._open(watch, found, context, step, time_s)
 
     def interrupt(self, watch: Watch) -> None:

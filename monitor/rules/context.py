@@ -26,6 +26,7 @@ class RunContext:
 
     step: int = 0
     points: int = 0
+    is_coarse: bool = False  # a row is an epoch, or one step of many: of a log that somebody else wrote
     start: float = math.nan  # median of the first 3 losses
     level: float = math.nan  # median of the newest 16 losses
     best: float = math.nan  # lowest median of 16 losses, or the start

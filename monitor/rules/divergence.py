@@ -6,7 +6,8 @@ Formula       cur = median of 16;  lost = cur - best;  D = drop;  SE = 1.2533 no
 Fires         lost > max(8 SE, D / 2, |best| / 20) and
               (cur > ref + max(6 SE, |ref| / 2), or all of the newest 16 are above ref + |ref| / 2 whatever the SE
               or  rise > max(6 SE, |ref| / 5) and lost > 0.75 D
-              or  lost > 0.9 D where D is a true gain, of 15 % of the start at least)
+              or  lost > 0.9 D where D is a true gain, of 15 % of the start at least);
+              at once if the newest 2 are above 100 ref, of coarse rows above 10 ref
 Evidence      loss: cur; best; start; ratio: cur / start; rise
 Action        Lower the learning rate to a third and reload the checkpoint from before the rise.
 Quiet on      noise about a level, a slow rise within the gains, several optimizers, a learning rate that has just
@@ -28,19 +29,26 @@ import numpy as np
 
 from monitor.model import Action, Severity
 from monitor.rules.context import RunContext
-from monitor.rules.rule import TREND, Clock, Evidence, Rule, Signal, rounded
+from monitor.rules.rule import STRUCTURE, TREND, Clock, Evidence, Rule, Signal, rounded
 from monitor.rules.statistics import median, median_se, theil_sen
 
 #: Steps in a level, and in the slope; shorter ones follow single batches, longer ones lose the steps before the NaN.
 LEVEL, SLOPE = 16, 32
+#: Two losses in a row that are so many times the reference need no third one; a coarse row stands for many losses.
+EXPLODED, EXPLODED_ROW = 100.0, 10.0
 #: The learning rate to try: a third leaves the unstable region in one or two steps and costs little if it is too low.
 LR_FACTOR = 0.3
 
 
 def check(loss: Signal, context: RunContext, *, level: float = 1.0) -> Evidence | None:
-    if len(loss) < LEVEL or context.metric_improves:
+    if context.metric_improves:
         return None
-    cur, ref, se = median(loss.values[-LEVEL:]), context.reference, median_se(context.noise, LEVEL)
+    ref = context.reference
+    if 0 < ref * (EXPLODED_ROW if context.is_coarse else EXPLODED) < newest_two(loss):
+        return explosion(loss, context)
+    if len(loss) < LEVEL:
+        return None
+    cur, se = median(loss.values[-LEVEL:]), median_se(context.noise, LEVEL)
     lost = cur - context.best
     # No noise about the reference puts 16 losses in a row above it; an explosion is its own noise, and hides in SE.
     exploded = float(loss.values[-LEVEL:].min()) > ref + level * abs(ref) / 2
@@ -58,6 +66,28 @@ def check(loss: Signal, context: RunContext, *, level: float = 1.0) -> Evidence 
         {"loss": cur, "best": context.best, "start": context.start, "ratio": ratio, "rise": rise},
         first_step=onset(loss, context, context.best + min(lost / 4, context.drop)),
         severity=Severity.CRITICAL if cur > ref else Severity.WARNING,
+    )
+
+
+def newest_two(loss: Signal) -> float:
+    """The smaller one."""
+    return min(float(loss.values[-1]), float(loss.values[-2])) if len(loss) > 1 else 0.0
+
+
+def explosion(loss: Signal, context: RunContext) -> Evidence:
+    at = int((loss.values > EXPLODED_ROW * context.reference).argmax())
+    cur, before = float(loss.values[-1]), float(loss.values[max(at - 1, 0)])
+    return Evidence(
+        {
+            "loss": cur,
+            "best": context.best,
+            "start": context.start,
+            "ratio": cur / context.start,
+            "rise": cur - before,
+        },
+        first_step=int(loss.steps[at]),
+        severity=Severity.CRITICAL,
+        is_certain=True,
     )
 
 
@@ -98,5 +128,5 @@ RULE = Rule(
     clock=Clock.STEPS,
     warm_up=16,
     quiet=TREND,
-    symptom_of=("non-finite", "dead-units"),
+    symptom_of=(*STRUCTURE, "non-finite", "dead-units"),
 )

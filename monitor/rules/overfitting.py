@@ -3,7 +3,7 @@ r"""The validation loss rises while the training loss goes on falling.
 Signals       val_loss, train_level, val_accuracy, train_accuracy: one value an evaluation
 Formula       v = median of the newest 3 validation losses;  best, first = lowest and first one;
               s = noise of the validation losses, from second differences;  t = median of the newest 3 training levels
-Fires         v - best > max(|best| / 10, (first - best) / 50, 5 s), t below its value at the best evaluation,
+Fires         v - best > max(|best| / 10, (first - best) / 200, 5 s), t below its value at the best evaluation,
               and v - t > |v| / 4;  or: training accuracy 0.10 above the validation's, and the best evaluation 5 or
               more ago, with v above best by 5 s
 Evidence      val_loss: v; best; train: t; rise: (v - best) / |best|; val_accuracy and its best where there is one
@@ -13,7 +13,8 @@ Quiet on      validation below training (dropout, augmentation), fewer than 6 ev
 False alarms  0 of 145 healthy small networks (177,095 steps) and of 53 published healthy curves (one of those
               got a notice). On a flat validation loss with 25 % noise: 0 of 200 runs of 40 evaluations, 2 of 60 runs
               of 200 evaluations.
-              A notice while the validation accuracy holds, a warning when it fell by 2 points or is unknown
+              A notice while the validation accuracy holds, a warning when it fell by 2 points, or is unknown and the
+              rise is above (first - best) / 50
 Source        Prechelt 1998, doi:10.1007/3-540-49430-8_3 (generalisation loss); the limits are chosen
 
 >>> val = Signal.of([2.0, 1.2, 1.0, 1.1, 1.2, 1.3, 1.4, 1.5])
@@ -55,7 +56,8 @@ def check(
     v, t, best = latest(val_loss), latest(train_level), context.val_best
     noise = curvature_noise(val_loss.values[np.isfinite(val_loss.values)])
     rise = v - best
-    rising = rise > level * max(abs(best) / 10, (context.val_first - best) / 50, CHANCE * noise)
+    gained = context.val_first - best
+    rising = rise > level * max(abs(best) / 10, gained / 200, CHANCE * noise)
     memorising = t < context.train_at_best and v - t > level * abs(v) / 4
     if not (rising and memorising) and not (
         accuracy_gap(train_accuracy, val_accuracy) > 0.10 * level
@@ -68,7 +70,7 @@ def check(
     held = latest(val_accuracy)
     if not math.isnan(held):
         numbers |= {"val_accuracy": held, "val_accuracy_best": context.val_accuracy_best}
-    fell = math.isnan(held) or context.val_accuracy_best - held > ACCURACY_FALL
+    fell = context.val_accuracy_best - held > ACCURACY_FALL or (math.isnan(held) and rise > level * gained / 50)
     return Evidence(numbers, context.val_best_step, Severity.WARNING if fell else Severity.NOTICE)
 
 
@@ -113,5 +115,5 @@ RULE = Rule(
     window=64,
     hold=4,
     quiet=Gate.ADVERSARIAL | Gate.SWITCH,
-    symptom_of=(*STRUCTURE, "non-finite", "divergence"),
+    symptom_of=(*STRUCTURE, "non-finite", "divergence", "label-noise"),
 )

@@ -1,7 +1,8 @@
 r"""The loss has stopped falling.
 
 Signals       loss_trail: the whole run's loss in at most 512 block medians
-Formula       over the newest max(400 steps, 15 % of the run), in 20 to 32 block means: z = Mann-Kendall;
+Formula       over the newest max(400 steps, 15 % of the run), in 20 to 32 block means (of coarse rows max(20 of
+              them, 15 %)): z = Mann-Kendall;
               gain = -Theil-Sen slope times the length, over D;  se = its standard error
 Fires         z > -1.6, gain < 1 % and gain + 2 se < 2 %; the update ratio above 1e-5 or unknown
 Evidence      gain, z, steps: the length looked at; level
@@ -9,8 +10,9 @@ Action        Lower the learning rate to a third if the steps are too large, rai
 Quiet on      slow but steady progress (z), noise that would hide it, warm-up, a learning rate near its end (below
               5 % of the peak), several optimizers
 False alarms  0 of 145 healthy small networks (177,095 steps) and of 53 published healthy curves; remarks in 13 and
-              12 of those: a plateau is also how a good run ends. A warning only with headroom: a level above 0.3 of
-              the trivial loss, and a training accuracy below 0.6 where there is one
+              12 of those: a plateau is also how a good run ends. A notice if the second half of the run brought
+              nothing; a warning only with headroom: a level above 0.3 of the trivial loss, and a training accuracy
+              below 0.6 where there is one
 Source        Mann 1945, doi:10.2307/1907187; Sen 1968, doi:10.1080/01621459.1968.10480934; 1 % and 15 % are chosen
 
 >>> flat = Signal.of([2.3 - i / 40 if i < 40 else 1.3 for i in range(100)])
@@ -24,7 +26,7 @@ import math
 
 from monitor.model import Action, Severity
 from monitor.rules.context import RunContext
-from monitor.rules.rule import TREND, Clock, Evidence, Gate, Rule, Signal, rounded
+from monitor.rules.rule import STRUCTURE, TREND, Clock, Evidence, Gate, Rule, Signal, rounded
 from monitor.rules.statistics import block_means, difference_noise, mann_kendall_z, theil_sen
 
 #: The fewest training steps in which no progress is a finding, and the share of the run.
@@ -40,7 +42,8 @@ def check(loss_trail: Signal, context: RunContext, *, level: float = 1.0) -> Evi
     if context.update_ratio is not None and context.update_ratio < MOVING:
         return None
     per_block = context.points / len(loss_trail)
-    length = max(MIN_BLOCKS, round(max(STEPS, SHARE * context.points) / per_block))
+    fewest = MIN_BLOCKS if context.is_coarse else STEPS
+    length = max(MIN_BLOCKS, round(max(fewest, SHARE * context.points) / per_block))
     if length > len(loss_trail):
         return None
     means = block_means(loss_trail.values[-length:], min(length, MAX_BLOCKS))
@@ -51,11 +54,18 @@ def check(loss_trail: Signal, context: RunContext, *, level: float = 1.0) -> Evi
     if not (z > -1.6 / level and gain < 0.01 / level and gain + 2 * gain_se < 0.02 / level):
         return None
     steps = int(loss_trail.steps[-1] - loss_trail.steps[-length])
+    severity = Severity.NOTICE if rests_for_half(loss_trail, context) else Severity.INFO
     return Evidence(
         {"gain": gain, "z": z, "steps": steps, "level": context.level},
         first_step=int(loss_trail.steps[-length]),
-        severity=Severity.WARNING if has_headroom(context) else Severity.INFO,
+        severity=Severity.WARNING if has_headroom(context) else severity,
     )
+
+
+def rests_for_half(loss_trail: Signal, context: RunContext) -> bool:
+    """Whether the second half of the run brought no more than the newest part: it has stopped early."""
+    quarters = block_means(loss_trail.values[len(loss_trail) // 2 :], 4)
+    return float(quarters[0] - quarters[-1]) < 0.01 * context.drop
 
 
 def has_headroom(context: RunContext) -> bool:
@@ -95,5 +105,14 @@ RULE = Rule(
     hold=3,
     warm_up=1000,
     quiet=TREND | Gate.WARM_UP,
-    symptom_of=("non-finite", "dead-units", "divergence", "oscillation", "slow", "class-collapse", "overfitting"),
+    symptom_of=(
+        *STRUCTURE,
+        "non-finite",
+        "dead-units",
+        "divergence",
+        "oscillation",
+        "slow",
+        "class-collapse",
+        "overfitting",
+    ),
 )

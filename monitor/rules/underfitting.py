@@ -9,7 +9,8 @@ Evidence      level; base; val_loss: v; gain; accuracy where there is one
 Action        Enlarge the model, lower the weight decay, or train with a higher learning rate.
 Quiet on      a loss that still falls, a gap to the validation (see overfitting), the first 1000 steps, several
               optimizers; a run that has learned nothing at all (see never-learns)
-False alarms  never above a notice: how far a model can come on these data is not known
+False alarms  never above a notice: how far a model can come on these data is not known; info where the trivial loss
+              is not known either
 Source        Goodfellow et al. 2016, "Deep Learning", 5.2; the limits are chosen
 
 >>> flat = Signal.of([2.3 - i / 40 if i < 40 else 1.3 for i in range(100)])
@@ -22,7 +23,7 @@ from __future__ import annotations
 
 from monitor.model import Severity
 from monitor.rules.context import RunContext
-from monitor.rules.rule import TREND, Clock, Evidence, Gate, Rule, Signal
+from monitor.rules.rule import STRUCTURE, TREND, Clock, Evidence, Gate, Rule, Signal
 from monitor.rules.statistics import block_means, theil_sen
 
 STEPS, SHARE = 400, 0.15
@@ -43,7 +44,8 @@ def check(
     if not abs(v - t) < 0.2 / level * abs(v):
         return None
     per_block = context.points / len(loss_trail)
-    length = max(MIN_BLOCKS, round(max(STEPS, SHARE * context.points) / per_block))
+    fewest = MIN_BLOCKS if context.is_coarse else STEPS
+    length = max(MIN_BLOCKS, round(max(fewest, SHARE * context.points) / per_block))
     if length > len(loss_trail):
         return None
     means = block_means(loss_trail.values[-length:], min(length, MAX_BLOCKS))
@@ -53,7 +55,8 @@ def check(
     numbers = {"level": context.level, "base": base, "val_loss": v, "gain": gain}
     if context.accuracy is not None:
         numbers["accuracy"] = context.accuracy
-    return Evidence(numbers, first_step=int(loss_trail.steps[-length]))
+    severity = Severity.INFO if context.trivial is None else Severity.NOTICE
+    return Evidence(numbers, first_step=int(loss_trail.steps[-length]), severity=severity)
 
 
 def summary(found: Evidence, context: RunContext) -> str:
@@ -77,5 +80,14 @@ RULE = Rule(
     hold=3,
     warm_up=1000,
     quiet=TREND | Gate.WARM_UP,
-    symptom_of=("non-finite", "divergence", "oscillation", "slow", "never-learns", "lr-collapse", "dead-units"),
+    symptom_of=(
+        *STRUCTURE,
+        "non-finite",
+        "divergence",
+        "oscillation",
+        "slow",
+        "never-learns",
+        "lr-collapse",
+        "dead-units",
+    ),
 )

@@ -334,7 +334,7 @@ def test_memory_does_not_grow_with_the_run():
         loss = np.random.default_rng(i).random(1024)
         engine.feed(batch({"train/loss": loss, "grad/norm": loss}, seq=i + 1, first_step=1024 * i + 1))
         state = engine._state
-        sizes.append((len(state.loss._values), len(state.series["grad_norm"]._values), len(state._blocks)))
+        sizes.append((len(state.loss._values), len(state.series["grad_norm"]._values), len(state.levels._blocks)))
     assert len(set(sizes[2:])) == 1
 
 

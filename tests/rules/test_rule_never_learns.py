@@ -36,9 +36,12 @@ def test_a_bad_start_that_comes_down_to_guessing_and_no_further_is_named():
     assert alert.severity is Severity.CRITICAL
 
 
-def test_a_notice_where_guessing_is_not_known():
-    (alert,) = run(flat(0.7), facts={"objective": "mse", "optimizers": 1})
-    assert alert.severity is Severity.NOTICE
+def test_a_notice_where_guessing_is_not_known_and_a_remark_without_validation():
+    loss = {"train/loss": flat(0.7)}
+    (alert,) = judge(batch(loss, val={100: {"val/loss": 0.7}}))
+    assert (alert.rule, alert.severity) == ("never-learns", Severity.NOTICE)
+    (alert,) = judge(batch(loss))
+    assert alert.severity is Severity.INFO
     assert alert.summary.endswith("no lower than its start 0.706")
 
 

@@ -11,8 +11,14 @@ def plateau(level: float, steps: int = 3000) -> np.ndarray:
 
 
 def test_a_plateau_without_known_headroom_is_a_remark():
+    loss = np.concatenate([falling(1600, start=2.3, end=1.2, noise=0.02), plateau(1.2)[600:1600]])
+    (alert,) = judge_loss(loss)
+    assert (alert.rule, alert.severity, alert.raised_step) == ("stall", Severity.INFO, 2176)
+
+
+def test_a_plateau_since_half_of_the_run_is_a_notice():
     (alert,) = judge_loss(plateau(1.2))
-    assert (alert.rule, alert.severity) == ("stall", Severity.INFO)
+    assert (alert.rule, alert.severity) == ("stall", Severity.NOTICE)
     assert alert.raised_step == 1152
     assert alert.summary.startswith("loss has stood at 1.19 for ")
 
