@@ -19,14 +19,14 @@ from monitor.model import Severity
 
 ALARMS = {severity.label for severity in Severity if severity.is_alarm}
 HEALTHY = ("healthy", "noisy-healthy")
-#: Which rules name a label right. A label that has no rule yet has none.
+#: Which rules name a label right.
 NAMED = {
     "nan": {"non-finite"},
     "diverged": {"divergence", "non-finite"},
     "oscillating": {"oscillation"},
     "overfit": {"overfitting"},
-    "stalled": {"stall", "slow"},
-    "spike": set(),
+    "stalled": {"stall", "never-learns", "slow", "underfitting"},
+    "spike": {"spike"},
 }
 
 
