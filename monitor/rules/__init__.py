@@ -14,6 +14,7 @@ from monitor.rules import (
     bad_start,
     class_collapse,
     class_imbalance,
+    data_starvation,
     dead_units,
     divergence,
     double_softmax,
@@ -28,6 +29,7 @@ from monitor.rules import (
     overfitting,
     saturated_units,
     slow,
+    slow_steps,
     spike,
     stall,
     underfitting,
@@ -70,4 +72,6 @@ RULES: Final[tuple[Rule, ...]] = (
     overfitting.RULE,
     underfitting.RULE,
     stall.RULE,
+    data_starvation.RULE,
+    slow_steps.RULE,
 )
