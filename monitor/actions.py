@@ -15,7 +15,7 @@ from typing import Final
 
 import zmq
 
-from monitor.feeds.line import OPTIONS
+from monitor.feeds.line import OPTIONS, Curve
 from monitor.model import Action
 from probe import wire
 
@@ -45,13 +45,15 @@ def person() -> str:
     return f"{user}@{socket.gethostname()}"
 
 
-def give(address: str, order: wire.Command, *, answer_s: float = ANSWER_S) -> wire.Ack:
+def give(address: str, order: wire.Command, *, curve: Curve | None = None, answer_s: float = ANSWER_S) -> wire.Ack:
     """Give a command to the recorder at ``address`` and wait for its answer. Raises :class:`NoAnswer`."""
     context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
     try:
         line = context.socket(zmq.DEALER)
         for option, value in (*OPTIONS, (zmq.IMMEDIATE, 1)):  # nothing waits in a queue for a recorder to come
             line.setsockopt(option, value)
+        if curve is not None:
+            curve.put_on(line)
         line.connect(address)
         if not line.poll(round(1000 * CONNECT_S), zmq.POLLOUT):
             raise NoAnswer("the recorder of this run is not there; nothing was sent")

@@ -57,9 +57,9 @@ def _watch(sub: argparse.ArgumentParser) -> Run:
         "target",
         nargs="?",
         metavar="RUN",
-        help="a run's name or id, its file, a folder with one, ssh://HOST[/RUN]; else the newest",
+        help="a run's name or id, its file, a folder with one, ssh://HOST[/RUN], tcp://HOST:PORT; else the newest",
     )
-    sub.add_argument("--fps", type=_fps, default=4.0, metavar="N", help="frames a second, 0.5 to 30 (default 4)")
+    sub.add_argument("--fps", type=_fps, metavar="N", help="frames a second, 0.5 to 30 (default 4)")
     sub.add_argument("--read-only", action="store_true", help="only look; offer no intervention")
     sub.add_argument("--ascii", action="store_true", help="draw without braille and other signs beyond ASCII")
 
@@ -86,7 +86,7 @@ def _tail(sub: argparse.ArgumentParser) -> Run:
         "target",
         nargs="?",
         metavar="RUN",
-        help="a run's name or id, its file, a folder with one, ssh://HOST[/RUN]; else the newest",
+        help="a run's name or id, its file, a folder with one, ssh://HOST[/RUN], tcp://HOST:PORT; else the newest",
     )
     sub.add_argument("--until-alert", action="store_true", help="end with status 1 at the first alarm")
 
@@ -204,7 +204,7 @@ _WHAT = ("lr", "checkpoint", "pause", "resume", "stop", "interrupt", "detail", "
 
 
 def _do(sub: argparse.ArgumentParser) -> Run:
-    sub.add_argument("target", metavar="RUN", help="a run's name or id, or ssh://HOST[/RUN]")
+    sub.add_argument("target", metavar="RUN", help="a run's name or id, ssh://HOST[/RUN] or tcp://HOST:PORT")
     sub.add_argument("what", metavar="WHAT", choices=_WHAT, help=", ".join(_WHAT))
     sub.add_argument("words", nargs="*", metavar="VALUE", help="lr: x0.5 or 3e-4; detail: steps; note: a text")
     sub.add_argument("--group", metavar="NAME", help="lr: of this parameter group alone")
@@ -240,6 +240,26 @@ def _seconds(text: str) -> float:
     return seconds
 
 
+def _keys(sub: argparse.ArgumentParser) -> Run:
+    what = sub.add_subparsers(dest="what", metavar="WHAT", parser_class=Parser, required=True)
+    what.add_parser("make", help="make this machine's key, if there is none")
+    what.add_parser("show", help="print this machine's key, and those that are authorised")
+    authorise = what.add_parser("authorise", help="let the holder of a key watch and command the runs here")
+    authorise.add_argument("key", metavar="KEY", help="64 digits, as `bedside keys show` prints them there")
+    authorise.add_argument("name", metavar="NAME", help="whose it is")
+    revoke = what.add_parser("revoke", help="take that back; who is connected with it is cut off")
+    revoke.add_argument("name", metavar="NAME", help="whose it is, or the key itself")
+
+    def run(args: argparse.Namespace) -> int:
+        from monitor import authorising
+
+        words = [word for name in ("key", "name") if (word := getattr(args, name, None)) is not None]
+        act: Callable[..., int] = getattr(authorising, args.what)
+        return act(*words)
+
+    return run
+
+
 COMMANDS: tuple[tuple[str, Callable[[argparse.ArgumentParser], Run], str], ...] = (
     ("watch", _watch, "watch a run on the live screen, also one that is over"),
     ("run", _run, "run a script under a probe, with no line changed in it"),
@@ -249,6 +269,7 @@ COMMANDS: tuple[tuple[str, Callable[[argparse.ArgumentParser], Run], str], ...] 
     ("tail", _tail, "print a run's events, a line each"),
     ("diagnose", _diagnose, "run the alert rules over a finished run or somebody else's log"),
     ("runs", _runs, "list the runs of this machine, or of another one"),
+    ("keys", _keys, "make, show, authorise and revoke the keys of runs that are watched over TCP"),
     ("rules", _rules, "list the alert rules, or print the definition of one"),
     ("doctor", _doctor, "say what is wrong with this set-up, if anything"),
     ("demo", _demo, "watch a real training on real data; --fault makes it sick"),

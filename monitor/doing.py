@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from monitor import actions
 from monitor.actions import NoAnswer
 from monitor.feeds import close
+from monitor.feeds.line import Curve
 from monitor.model import Action
 from monitor.record import registry
 from monitor.remote import RemoteError
@@ -34,10 +35,10 @@ def do(
     """Give a command, wait until it is applied or refused, and print what was. Returns the exit status."""
     try:
         action = meant(what, words, group=group, checkpoint=checkpoint)
-        with _run(target) as (run_id, address):
+        with _run(target) as (run_id, address, curve):
             if not address:
                 return _complain(f"{target} is not running", REFUSED)
-            ack = actions.give(address, actions.command(run_id, action), answer_s=wait_s)
+            ack = actions.give(address, actions.command(run_id, action), curve=curve, answer_s=wait_s)
     except (WordsError, registry.RunError, RemoteError) as error:
         return _complain(str(error), USAGE)
     except NoAnswer as error:
@@ -52,17 +53,17 @@ def do(
 
 
 @contextlib.contextmanager
-def _run(target: str) -> Iterator[tuple[str, str]]:
-    """The run's id, and where its commands go: nowhere if it is not running."""
+def _run(target: str) -> Iterator[tuple[str, str, Curve | None]]:
+    """The run's id, and where its commands go (nowhere if it is not running) and with which keys."""
     if target.startswith(SCHEMES):
         far = reach(target)
         try:
-            yield far.run_id, far.ask
+            yield far.run_id, far.ask, far.curve
         finally:
             close(far.feed)
     else:
         entry = registry.find(target)
-        yield entry.run_id, entry.live.ask if entry.live else ""
+        yield entry.run_id, entry.live.ask if entry.live else "", None
 
 
 def act(run_id: str, action: Action) -> wire.Ack:

@@ -24,6 +24,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
+from probe import runtime
 from probe.commands import Refusal
 from probe.errors import ProbeError
 from probe.ranks import rank_and_size
@@ -51,11 +52,7 @@ def folder_of(run_id: str) -> Path:
     """``$BEDSIDE_CHECKPOINTS/RUN_ID``, else ``checkpoints/RUN_ID`` in Bedside's home."""
     if chosen := os.environ.get("BEDSIDE_CHECKPOINTS"):
         return Path(chosen).absolute() / run_id
-    if home := os.environ.get("BEDSIDE_HOME"):
-        return Path(home).absolute() / "checkpoints" / run_id
-    import platformdirs
-
-    return platformdirs.user_state_path("bedside") / "checkpoints" / run_id
+    return runtime.home() / "checkpoints" / run_id
 
 
 def write(state: State, folder: Path) -> Written:

@@ -52,6 +52,8 @@ def hello(
     control: list[str],
     resumes: str,
     on_alert: dict[str, wire.Action],
+    endpoint: str,
+    insecure: bool,
 ) -> wire.Hello:
     parameters = [p for layer in subject.layers for p in layer.parameters]
     script = _script()
@@ -80,6 +82,8 @@ def hello(
         control=control,
         resumes=resumes,
         on_alert=on_alert,
+        endpoint=endpoint,
+        insecure=insecure,
     )
 
 

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from probe import commands, describe, wire
+from probe import arguments, commands, describe, endpoints, wire
 from probe.batch import Record
 from probe.collectors import Subject
 from probe.collectors.activations import ACTIVATIONS_ARE_COMPILED, is_compiled
@@ -251,6 +251,8 @@ def attach(
     step: int = 0,
     control: bool = True,
     on_alert: Mapping[str, str] | None = None,
+    endpoint: str | None = None,
+    insecure: bool = False,
 ) -> Probe:
     """Put a probe on a training loop: ``probe.attach(model, optimizer)`` is all that is needed.
 
@@ -259,13 +261,15 @@ def attach(
     ``every`` is the number of steps between two looks at the layers; scalars come each step. ``resume`` is the id
     of the run that this one goes on from, at ``step``. ``control`` says whether a monitor may intervene;
     ``on_alert`` what is to be done without one when a rule raises an alarm, as in ``{"divergence": "pause"}``.
+    ``endpoint`` opens the run to TCP (``"tcp://0.0.0.0:7777"``) for those whose key is authorised.
 
     Raises :class:`ProbeError` for a mistake in the arguments; nothing later on raises into the training.
     """
     if os.environ.get("BEDSIDE", "").lower() == "off":
         return Probe(None, name=name or "")
-    optimizers = _checked(model, optimizer, every, step)
+    optimizers = arguments.checked(model, optimizer, every, step)
     reflexes = commands.reflexes(on_alert, control=control)
+    place = endpoints.checked(endpoint, insecure=insecure)
     if (attached := _attached_to(model, optimizers)) is not None:
         return attached
     subject = Subject(model, describe.layers_of(model), optimizers)
@@ -281,6 +285,8 @@ def attach(
         control=takes,
         resumes=resume or os.environ.get("BEDSIDE_RESUME", ""),
         on_alert=reflexes if takes else {},
+        endpoint=place,
+        insecure=insecure,
     )
     line = _Line(subject, hello, criterion, control=control)
     line.open()
@@ -332,60 +338,6 @@ def roots_of(model: nn.Module) -> list[nn.Module]:
         trained = [child for child in model.children() if next(child.parameters(), None) is not None]
         return [root for child in trained for root in roots_of(child)] or [model]
     return [model]
-
-
-def _checked(model: object, optimizer: object, every: object, step: object) -> dict[str, Optimizer]:
-    if not isinstance(model, nn.Module):
-        raise ProbeError(
-            f"The model is of type {type(model).__name__}; a torch.nn.Module is needed. "
-            "Call probe.attach(model, optimizer) with the module that the loop trains."
-        )
-    parameters = list(model.parameters())
-    if not parameters:
-        raise ProbeError(
-            f"This {type(model).__name__} has no parameters, so there is nothing to watch. "
-            "Call probe.attach once its layers are in place."
-        )
-    if any(isinstance(p, nn.parameter.UninitializedParameter) for p in parameters):
-        raise ProbeError(
-            f"This {type(model).__name__} has lazy layers without a shape yet; they must have one. "
-            "Run one forward pass before probe.attach."
-        )
-    optimizers: dict[Any, Any] = dict(optimizer) if isinstance(optimizer, Mapping) else {"": optimizer}
-    if not optimizers:
-        raise ProbeError(
-            'There is no optimizer in the dictionary; give at least one, as in {"g": opt_g, "d": opt_d}.'
-        )
-    optimizers = {str(key): unwrapped(each) for key, each in optimizers.items()}
-    for key, each in optimizers.items():
-        _check_optimizer(model, key, each)
-    if not isinstance(every, int) or isinstance(every, bool) or every < 1:
-        raise ProbeError(f"every={every!r}; a whole number of steps, 1 or more, is needed. The default is 10.")
-    if not isinstance(step, int) or isinstance(step, bool) or step < 0:
-        raise ProbeError(f"step={step!r}; the number of steps done before, 0 or more, is needed. The default is 0.")
-    return optimizers
-
-
-def unwrapped(optimizer: Any) -> Any:
-    """The optimizer that does the step: Accelerate's wrapper of one is an Optimizer too, with no hooks of its own."""
-    while isinstance(optimizer, Optimizer) and not hasattr(optimizer, "_optimizer_step_post_hooks"):
-        optimizer = getattr(optimizer, "optimizer", None)
-    return optimizer
-
-
-def _check_optimizer(model: nn.Module, key: str, optimizer: object) -> None:
-    called = f"The optimizer {key!r}" if key else "The optimizer"
-    if not isinstance(optimizer, Optimizer):
-        raise ProbeError(
-            f"{called} is of type {type(optimizer).__name__}; a torch.optim.Optimizer is needed, "
-            "or a dictionary of them. A scheduler or an accelerator wrapper holds one as its .optimizer."
-        )
-    own = {id(p) for p in model.parameters()}
-    if not any(id(p) in own for group in optimizer.param_groups for p in group["params"]):
-        raise ProbeError(
-            f"{called} ({type(optimizer).__name__}) holds none of the parameters of this {type(model).__name__}. "
-            "Attach the model that it was made for; one made before model parameters were replaced must be made anew."
-        )
 
 
 def _hidden(subject: Subject) -> list[str]:

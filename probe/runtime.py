@@ -1,4 +1,4 @@
-"""The private folder that holds the sockets of this user's runs. Standard library only.
+"""Bedside's own folder, and the private one that holds the sockets of this user's runs.
 
 Whoever can open a socket in it can read the run and, later, command it: so the folder belongs to this user, nobody
 else may look into it, and anything else at its place is refused rather than used.
@@ -29,6 +29,15 @@ def socket_folder() -> Path:
     if not _is_private(runtime):
         runtime = _private(_temporary(uid))
     return _private(runtime / "bedside")
+
+
+def home() -> Path:
+    """Bedside's own folder: ``$BEDSIDE_HOME``, else the platform's folder for a program's state."""
+    if own := os.environ.get("BEDSIDE_HOME"):
+        return Path(own).absolute()
+    import platformdirs
+
+    return platformdirs.user_state_path("bedside")
 
 
 def socket_stem(run_id: str, rank: int) -> str:

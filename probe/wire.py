@@ -167,7 +167,8 @@ class Action(_Value, frozen=True):
 class Hello(_Message, frozen=True, kw_only=True):
     """Who is training what. First message of every connection; sent again when a recorder is started anew.
 
-    ``on_alert`` maps the name of a rule to what the recorder shall command when that raises an alarm.
+    ``on_alert`` maps the name of a rule to what the recorder shall command when that raises an alarm. ``endpoint`` is
+    where the recorder listens beside its own sockets, ``insecure`` that it asks nobody there for a key.
     """
 
     schema: int
@@ -194,6 +195,8 @@ class Hello(_Message, frozen=True, kw_only=True):
     control: list[str] = []
     resumes: str = ""
     on_alert: dict[str, Action] = {}
+    endpoint: str = ""
+    insecure: bool = False
 
 
 class Batch(_Message, frozen=True, kw_only=True):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import zmq
 from zmq.utils.monitor import recv_monitor_message
@@ -14,6 +15,7 @@ from probe import wire
 DRAIN = 2000
 OPTIONS = (
     (zmq.LINGER, 0),
+    (zmq.IPV6, 1),
     (zmq.MAXMSGSIZE, wire.MAX_FRAME_BYTES),
     (zmq.RECONNECT_IVL, 100),
     (zmq.RECONNECT_IVL_MAX, 1000),
@@ -23,11 +25,25 @@ OPTIONS = (
 )
 
 
+class Curve(NamedTuple):
+    """The keys of an encrypted line, in ZeroMQ's text form: the recorder's, and the monitor's own pair."""
+
+    server: bytes
+    public: bytes
+    secret: bytes
+
+    def put_on(self, socket: zmq.Socket[bytes]) -> None:
+        socket.setsockopt(zmq.CURVE_SERVERKEY, self.server)
+        socket.setsockopt(zmq.CURVE_PUBLICKEY, self.public)
+        socket.setsockopt(zmq.CURVE_SECRETKEY, self.secret)
+
+
 class Line:
     """Subscribed from the start. Used in one thread; closed with ``close``."""
 
-    def __init__(self, live: str, ask: str) -> None:
+    def __init__(self, live: str, ask: str, curve: Curve | None = None) -> None:
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        self._curve = curve
         # A question that could not leave is not asked a second time on the same line.
         self._ask = self._connected(zmq.DEALER, ask, (zmq.RCVHWM, 64), (zmq.SNDHWM, 1))
         self._live = self._connected(zmq.SUB, live, (zmq.RCVHWM, 10_000))
@@ -41,6 +57,8 @@ class Line:
         socket = self._context.socket(kind)
         for option, value in (*OPTIONS, *options):
             socket.setsockopt(option, value)
+        if self._curve is not None:
+            self._curve.put_on(socket)
         socket.connect(address)
         return socket
 

@@ -15,7 +15,7 @@ from collections import deque
 from collections.abc import Iterator
 
 from monitor.feeds import Event, LinkChanged
-from monitor.feeds.line import Line
+from monitor.feeds.line import Curve, Line
 from monitor.model import Link
 from monitor.rows import flaw, times_of
 from probe import wire
@@ -34,8 +34,8 @@ HELD = 1000
 class LiveFeed:
     """The messages of one run. Iterate in one thread; ``close`` from any."""
 
-    def __init__(self, live: str, ask: str) -> None:
-        self._live_address, self._ask_address = live, ask
+    def __init__(self, live: str, ask: str, curve: Curve | None = None) -> None:
+        self._live_address, self._ask_address, self._curve = live, ask, curve
         self._closed = threading.Event()
         self._link = Link.CONNECTING
         self._must_ask = True
@@ -54,7 +54,7 @@ class LiveFeed:
         self._closed.set()
 
     def __iter__(self) -> Iterator[Event]:
-        line = Line(self._live_address, self._ask_address)
+        line = Line(self._live_address, self._ask_address, self._curve)
         try:
             self._heard_s = time.monotonic()
             yield self._changed(Link.CONNECTING)

@@ -68,6 +68,7 @@ def _detach() -> None:
     """A process of its own, so that the training process has no child that it never asked for."""
     if hasattr(os, "fork") and os.fork():
         os._exit(0)
+    os.umask(0o077)  # run files and whatever else it makes are this user's alone
     for name in ("SIGINT", "SIGHUP"):
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), signal.SIG_IGN)

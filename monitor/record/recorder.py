@@ -19,9 +19,11 @@ from types import FrameType
 import msgspec
 import zmq
 
+from monitor.keys import Keyring
 from monitor.record import ending, registry
 from monitor.record.commands import Commands
 from monitor.record.desk import HistoryDesk
+from monitor.record.door import Door
 from monitor.record.judge import Judge
 from monitor.record.keeper import Keeper
 from monitor.record.pages import first_seq, trimmed
@@ -31,7 +33,7 @@ from probe import wire
 #: Frames taken in before the next commit.
 _FRAMES_A_TURN = 64
 _MAX_SEQ = 1 << 62
-_MAX_ASK_BYTES = 1024 * 1024
+_ASK_OPTIONS = ((zmq.MAXMSGSIZE, 1024 * 1024), (zmq.SNDHWM, 4), (zmq.ROUTER_MANDATORY, 1))
 
 #: Between two acknowledgements: each costs the training process a little, and one stands for all before it.
 _ACK_S = 0.2
@@ -88,10 +90,10 @@ class Recorder:
         self._watch = ending.Watch(setup.pid, setup.pidfd)
         self._in = _bound(context, zmq.ROUTER, setup.address("in"), (zmq.RCVHWM, 64))
         self._live = _bound(context, zmq.XPUB, setup.address("live"), (zmq.SNDHWM, 512))
-        self._ask = _bound(context, zmq.ROUTER, setup.address("ask"), (zmq.SNDHWM, 4), (zmq.ROUTER_MANDATORY, 1))
-        self._ask.setsockopt(zmq.MAXMSGSIZE, _MAX_ASK_BYTES)
+        self._ask = _bound(context, zmq.ROUTER, setup.address("ask"), *_ASK_OPTIONS)
+        self._door = Door(context, self._ask, self._live, Keyring(registry.home() / "keys"))
         self._poller = zmq.Poller()
-        for source in (self._in, self._live, self._ask, setup.pidfd):
+        for source in (self._in, self._live, self._ask, self._door.requests, setup.pidfd):
             if source is not None:
                 self._poller.register(source, zmq.POLLIN)
         self._desk = HistoryDesk(self._ask)
@@ -123,6 +125,7 @@ class Recorder:
         while not self._is_done():
             self._poller.poll(self._patience_ms())
             self._take_in()
+            self._door.turn()
             self._note_watchers()
             self._answer()
             self._publish_alerts(self._judge.turn())
@@ -195,6 +198,8 @@ class Recorder:
             for notice in self._early_notices:
                 keeper.notice(notice)
             self._judge.begin(hello, lambda seq: (batch for batch, _ in keeper.batches_after(seq)))
+            if said := self._door.open(hello):
+                self._notify(said)
         self._keeper.hello(frame, processes)
         self._live.send(frame)
         self._register(hello, processes, self._keeper.path)
@@ -377,6 +382,7 @@ def _bound(
     context: zmq.Context[zmq.Socket[bytes]], kind: int, address: str, *options: tuple[int, int]
 ) -> zmq.Socket[bytes]:
     socket = context.socket(kind)
+    socket.setsockopt(zmq.LINGER, 500)
     socket.setsockopt(zmq.MAXMSGSIZE, wire.MAX_FRAME_BYTES)
     for option, value in options:
         socket.setsockopt(option, value)

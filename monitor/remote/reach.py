@@ -8,15 +8,19 @@ from dataclasses import dataclass
 from monitor import actions
 from monitor.feeds import Feed
 from monitor.feeds.continued import ContinuedFeed
+from monitor.feeds.line import Curve
+from monitor.feeds.live import LiveFeed
 from monitor.model import Ack, Action
 from monitor.record.reader import Found, Listed
 from monitor.record.registry import RunEntry
-from monitor.remote import RemoteError, far, ssh
+from monitor.record.story import before
+from monitor.remote import RemoteError, far, ssh, tcp
 from monitor.remote.feed import FarFile, SshFeed
 from monitor.remote.ssh import Host
+from monitor.remote.tcp import Place
 from probe import wire
 
-SCHEMES = ("ssh://",)
+SCHEMES = ("ssh://", "tcp://")
 
 
 @dataclass(frozen=True)
@@ -27,6 +31,7 @@ class Reached:
     name: str
     feed: Feed
     ask: str = ""
+    curve: Curve | None = None
     runs: tuple[Listed, ...] = ()
 
     def act(self, run_id: str, action: Action) -> Ack:
@@ -34,26 +39,34 @@ class Reached:
         if not self.ask:
             return Ack(id="", ok=False, text="the run is over")
         try:
-            return actions.give(self.ask, actions.command(run_id, action))
+            return actions.give(self.ask, actions.command(run_id, action), curve=self.curve)
         except actions.NoAnswer as error:
             return Ack(id="", ok=False, text=str(error))
 
 
 def reach(text: str) -> Reached:
-    """The run at ``ssh://[user@]host[:port][/RUN]``. Raises :class:`RemoteError`."""
+    """The run at ``ssh://[user@]host[:port][/RUN]`` or ``tcp://[KEY@]host:port``. Raises :class:`RemoteError`."""
+    if text.startswith("tcp://"):
+        return _knocked(tcp.parse(text))
     host, name = ssh.parse(text)
     found = far.find(host, name)
     entry = found.entry
     feed = _feed(host, found)
     ask = feed.ask if isinstance(feed, SshFeed) else ""
 
-    def before(hello: wire.Hello) -> Iterator[wire.Message]:
+    def before_there(hello: wire.Hello) -> Iterator[wire.Message]:
         try:
             yield from far.messages(host, "before", hello.run_id, in_batch=True)
         except RemoteError as error:
             yield wire.Notice(text=f"The run before this one cannot be read: {error}")
 
-    return Reached(entry.run_id, entry.name, ContinuedFeed(feed, before), ask, tuple(found.runs))
+    return Reached(entry.run_id, entry.name, ContinuedFeed(feed, before_there), ask, runs=tuple(found.runs))
+
+
+def _knocked(place: Place) -> Reached:
+    hello = tcp.knock(place)
+    feed = ContinuedFeed(LiveFeed(place.live, place.ask, place.curve), before)
+    return Reached(hello.run_id, hello.name, feed, place.ask, place.curve)
 
 
 def runs(place: str) -> list[RunEntry]:

@@ -20,7 +20,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 from torch.utils.data import DataLoader
 
-from probe.probe import unwrapped
+from probe.arguments import unwrapped
 
 try:
     from torch.amp.grad_scaler import GradScaler

@@ -118,7 +118,8 @@ def test_every_command_has_help(bedside, command):
             " ('bedside diagnose --help' lists what there is)",
         ),
         (["rules", "divergance"], "bedside rules: no rule 'divergance'; did you mean 'divergence'?"),
-        (["tail", "tcp://gpu:5555"], "bedside tail: tcp://gpu:5555: runs of other machines are not read yet"),
+        (["tail", "tcp://gpu:5555"], "bedside tail: the key of gpu is not known here; 'bedside keys show' prints it"),
+        (["tail", "tcp://gpu"], "bedside tail: 'tcp://gpu' names no run; it is tcp://HOST:PORT, the first time"),
     ],
 )
 def test_a_wrong_word_is_one_line_and_status_2(bedside, words, said):

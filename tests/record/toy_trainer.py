@@ -3,7 +3,7 @@
 usage: toy_trainer.py STEPS END [PACE_S]
 
 In the environment: LIMIT_BYTES is what may wait in the outbox, HIDE a package that the recorder shall not find,
-SHADOWS a folder of modules that it must not take.
+SHADOWS a folder of modules that it must not take, ENDPOINT and INSECURE how it is open to TCP.
 """
 
 import logging
@@ -53,7 +53,8 @@ def start(run_id: str) -> Sender:
         os.environ["PYTHONPATH"] = shadows
     if limit := os.environ.get("LIMIT_BYTES"):
         outbox.Outbox.__init__.__defaults__ = (int(limit),)
-    sender = Sender(hello(run_id), heartbeat=lambda: wire.Heartbeat(time_s=time.time()))
+    endpoint = {"endpoint": os.environ.get("ENDPOINT", ""), "insecure": "INSECURE" in os.environ}
+    sender = Sender(hello(run_id, **endpoint), heartbeat=lambda: wire.Heartbeat(time_s=time.time()))
     sender.start()
     return sender
 
