@@ -12,6 +12,7 @@ import numpy as np
 
 from monitor import rows
 from monitor.engine.course import Course
+from monitor.engine.guess import CLASSIFICATION, Guess, guess_from
 from monitor.engine.levels import BLOCK, LossLevels
 from monitor.engine.schedule import LearningRate
 from monitor.engine.series import Column, Series, Table
@@ -28,9 +29,6 @@ COARSE_STRIDE: Final = 10
 EXCUSED_STEPS: Final = 100
 #: The probe keeps so many checkpoints of a run.
 KEPT_CHECKPOINTS: Final = 3
-#: Fewer targets than this for each class do not tell the label frequencies.
-ENOUGH_TARGETS: Final = 10
-CLASSIFICATION: Final = ("cross_entropy", "binary_cross_entropy")
 LAYER_STATS: Final = ("update_ratio", "grad_norm", "dead_frac", "saturated_frac", "act_std")
 #: The signals that are a series of the wire as it is.
 SERIES: Final = {
@@ -51,7 +49,7 @@ SERIES: Final = {
     "allocated_bytes": "memory/allocated_bytes",
 }
 #: Those whose whole run is kept as well, as ``NAME_course``, and of how many points the median is.
-COURSES: Final = {"samples_per_s": 16, "tokens_per_s": 16, "rss_bytes": 4, "allocated_bytes": 4}
+COURSES: Final = {"samples_per_s": 16, "tokens_per_s": 16, "rss_bytes": 2, "allocated_bytes": 2}
 
 
 class RunState:
@@ -82,8 +80,12 @@ class RunState:
         self._layer_sizes: tuple[int, ...] = ()
         self._layer_kinds: tuple[str, ...] = ()
         self._trainable: tuple[bool, ...] = ()
+        self._total_steps: int | None = None
         self._classes: tuple[str, ...] = ()
         self._bad_layers: tuple[str, ...] = ()
+        self._update_ratio: float | None = None
+        self._guess = Guess()
+        self._guessed_from: tuple[object, object] = (None, None)
         self._switched_at: int | None = None
         self._checkpoints: deque[tuple[int, str]] = deque(maxlen=KEPT_CHECKPOINTS)
         self._uses_amp = False
@@ -99,6 +101,7 @@ class RunState:
         self._layer_sizes = tuple(layer.parameters for layer in hello.layers)
         self._layer_kinds = tuple(layer.kind for layer in hello.layers)
         self._trainable = tuple(layer.trainable for layer in hello.layers)
+        self._total_steps = hello.total_steps
         self._classes = tuple(hello.classes)
 
     def take(self, batch: Batch) -> tuple[Steps, Floats]:
@@ -206,6 +209,7 @@ class RunState:
         for name in LAYER_STATS:
             if name in tables:
                 self.tables[name].append(stats.step, np.where(np.isfinite(tables[name]), tables[name], np.nan))
+        self._update_ratio = self._newest_update_ratio()
         bad = [rows.layer_points(column, len(self._layers)) for column in stats.stats.values()]
         at_fault = sorted({int(i) for index, values in bad for i in index[~np.isfinite(values)]})
         self._bad_layers = tuple(self._layers[i] for i in at_fault if i < len(self._layers))
@@ -292,6 +296,7 @@ class RunState:
 
     def context(self) -> RunContext:
         targets = self._targets.upto(self.step)
+        guess = self._guess_from(targets)
         accuracy = None if math.isnan(self._accuracy_level) else self._accuracy_level
         return RunContext(
             step=self.step,
@@ -302,19 +307,20 @@ class RunState:
             best=self.levels.best,
             best_step=self.levels.best_step,
             noise=self.levels.noise,
-            trivial=self._trivial(targets),
+            trivial=guess.trivial,
             objective=str(self._facts.get("objective") or "other"),
             facts=self._facts,
             fact_steps=self._fact_steps,
-            chance=self._chance(targets),
+            total_steps=self._total_steps,
+            chance=guess.chance,
             targets=targets,
             is_sum=bool(self._terms),
             accuracy=accuracy,
-            majority=float(targets.max() / targets.sum()) if targets.any() else None,
+            majority=guess.majority,
             lr=self.schedule.now,
             lr_peak=self.schedule.peak,
             lr_low_points=self.schedule.low_points(self.points),
-            update_ratio=self._update_ratio(),
+            update_ratio=self._update_ratio,
             evaluations=self._evaluations,
             val_best=self._val_best,
             val_best_step=self._val_best_step,
@@ -341,28 +347,13 @@ class RunState:
             return False
         return self._accuracy_level > self._accuracy_at_best + 0.05 * abs(self._accuracy_at_best)
 
-    def _trivial(self, targets: Steps) -> float | None:
-        """The loss of always guessing the label frequencies; None where the objective does not tell."""
-        count, seen = self._class_count(targets), int(targets.sum())
-        if count is None or seen < ENOUGH_TARGETS * count or len(targets) > count:
-            return self._chance(targets)
-        share = targets / seen
-        share = share[share > 0]
-        return min(math.log(count), float(-(share * np.log(share)).sum()))
+    def _guess_from(self, targets: Steps) -> Guess:
+        if targets is not self._guessed_from[0] or self._facts is not self._guessed_from[1]:
+            self._guess = guess_from(targets, self._facts, len(self._classes))
+            self._guessed_from = targets, self._facts
+        return self._guess
 
-    def _chance(self, targets: Steps) -> float | None:
-        """The loss of holding all classes for equally likely."""
-        count = self._class_count(targets)
-        return None if count is None else math.log(count)
-
-    def _class_count(self, targets: Steps) -> int | None:
-        objective, classes = self._facts.get("objective"), self._facts.get("classes")
-        if objective not in CLASSIFICATION or self._facts.get("reduction") == "sum":
-            return None
-        count = 2 if objective == "binary_cross_entropy" else classes or len(targets) or len(self._classes)
-        return count if isinstance(count, int) and count >= 2 else None
-
-    def _update_ratio(self) -> float | None:
+    def _newest_update_ratio(self) -> float | None:
         newest = self.tables["update_ratio"].newest(5).values
         if not newest.size or not np.isfinite(newest).any(axis=0).any():
             return None

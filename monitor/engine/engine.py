@@ -8,6 +8,7 @@ counts; what belongs to one step is seen in one order; and a window ends at the 
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
@@ -17,7 +18,7 @@ from monitor import rows
 from monitor.engine.context import EARLY, RunState
 from monitor.engine.lifecycle import Incidents, Watch
 from monitor.model import Alert, Floats, Goodbye, Hello, Steps
-from monitor.rules import RULES, STAY_LEVEL, Clock, Rule, RunContext
+from monitor.rules import RULES, STAY_LEVEL, Clock, Gate, Rule, RunContext
 from probe.wire import Batch, ClassCounts, Fact, LayerStats, Mark
 
 logger = logging.getLogger(__name__)
@@ -57,6 +58,10 @@ class Engine:
             clock: [watch for watch in self._incidents.watches.values() if watch.rule.clock is clock]
             for clock in Clock
         }
+        # From here on, what is due depends on the place in a cycle of the grid alone, and is remembered.
+        self._warm_at = max(EARLY, *(rule.warm_up for rule in rules)) + 1
+        self._cycle = math.lcm(*(rule.every for rule in rules))
+        self._due: dict[int | None, list[Watch]] = {}
         self._on_fault = on_fault or logger.warning
         self._was_finite = True
         self._looked_at = 0
@@ -144,20 +149,30 @@ class Engine:
     def _look(self, clock: Clock, step: int, *, is_onset: bool = False, is_last: bool = False) -> None:
         """Ask the rules of a clock that are due. At an onset only those that want raw values are."""
         state = self._state
-        is_each = is_last or clock is not Clock.STEPS
-        due = [
-            watch for watch in self._watches[clock] if self._is_due(watch.rule, is_onset=is_onset, is_each=is_each)
-        ]
+        due = self._due_now(clock, is_onset=is_onset, is_last=is_last)
         if not due:
             return
         context, gates = state.context(), state.gates()
         can_trend = clock is not Clock.STEPS or state.newest_loss_is_finite()
+        is_gated = gates is not Gate.NONE  # the & of two flags takes 2 us
         for watch in due:
             rule = watch.rule
-            if rule.quiet & gates or not (rule.raw or can_trend):
+            if (is_gated and rule.quiet & gates) or not (rule.raw or can_trend):
                 self._incidents.interrupt(watch)
             else:
                 self._ask(watch, context, step)
+
+    def _due_now(self, clock: Clock, *, is_onset: bool, is_last: bool) -> list[Watch]:
+        is_each = is_last or clock is not Clock.STEPS
+        key = self._state.points % self._cycle if self._state.points >= self._warm_at else None
+        if key in self._due and not (is_onset or is_each):
+            return self._due[key]
+        due = [
+            watch for watch in self._watches[clock] if self._is_due(watch.rule, is_onset=is_onset, is_each=is_each)
+        ]
+        if key is not None and not (is_onset or is_each):
+            self._due[key] = due
+        return due
 
     def _is_due(self, rule: Rule, *, is_onset: bool, is_each: bool) -> bool:
         points, is_coarse = self._state.points, self._state.is_coarse
@@ -178,6 +193,7 @@ class Engine:
             for watches in self._watches.values():
                 if watch in watches:
                     watches.remove(watch)
+            self._due.clear()
             self._on_fault(
                 f"Rule '{rule.name}' is off for this run: it failed at step {step} ({type(error).__name__}: "
                 f"{error}). The other rules go on. Please report this."

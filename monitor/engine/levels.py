@@ -31,6 +31,7 @@ class LossLevels:
         self.best_step = 0
         self._best = math.nan
         self._starts: list[float] = []
+        self._start = self._first_start = math.nan
         self._noises: deque[float] = deque(maxlen=8)
         self._blocks: deque[tuple[int, int, float, float]] = deque()
         self._blocks_made = 0
@@ -41,13 +42,7 @@ class LossLevels:
 
         Of coarse rows the first is the highest in earnest: those after it have learned already.
         """
-        if not self._starts:
-            return math.nan
-        middle = median(np.array(self._starts))
-        first = self._starts[0]
-        if 0 < EXPLODED * first < middle:
-            return first
-        return max(first, middle) if self.is_coarse else middle
+        return self._first_start if self.is_coarse else self._start
 
     @property
     def best(self) -> float:
@@ -86,6 +81,10 @@ class LossLevels:
         if not self._starts:
             self.best_step = int(first.steps[0])
         self._starts.append(float(first.values[0]))
+        middle = median(np.array(self._starts))
+        is_exploded = 0 < EXPLODED * self._starts[0] < middle
+        self._start = self._starts[0] if is_exploded else middle
+        self._first_start = self._starts[0] if is_exploded else max(self._starts[0], middle)
 
     def _see_block(self, step: int, middle: float, noise: float) -> bool:
         self._noises.append(noise)
