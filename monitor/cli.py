@@ -98,6 +98,36 @@ def _tail(sub: argparse.ArgumentParser) -> Run:
     return run
 
 
+def _report(sub: argparse.ArgumentParser) -> Run:
+    sub.add_argument(
+        "target", nargs="?", metavar="RUN", help="a run's name or id, a run file, a folder with one; else the newest"
+    )
+    sub.add_argument("--width", type=int, metavar="N", help="cells of a line (default: the terminal's, at most 100)")
+
+    def run(args: argparse.Namespace) -> int:
+        from monitor import watching
+
+        return watching.report(args.target, width=args.width)
+
+    return run
+
+
+def _web(sub: argparse.ArgumentParser) -> Run:
+    sub.add_argument(
+        "target", nargs="?", metavar="RUN", help="a run's name or id, a run file, a folder with one; else the newest"
+    )
+    sub.add_argument("--host", default="127.0.0.1", metavar="ADDRESS", help="listen elsewhere than on loopback")
+    sub.add_argument("--port", type=int, default=8000, metavar="N", help="(default 8000)")
+    sub.add_argument("--read-only", action="store_true", help="only look; offer no intervention")
+
+    def run(args: argparse.Namespace) -> int:
+        from monitor import serving
+
+        return serving.serve(args.target, host=args.host, port=args.port, read_only=args.read_only)
+
+    return run
+
+
 def _diagnose(sub: argparse.ArgumentParser) -> Run:
     sub.add_argument("files", nargs="+", metavar="FILE", help="a run file, or a log of somebody else's")
     sub.add_argument("--json", action="store_true", help="print one JSON object")
@@ -267,6 +297,8 @@ COMMANDS: tuple[tuple[str, Callable[[argparse.ArgumentParser], Run], str], ...] 
     ("detach", _detach, "take the probe off a running training again"),
     ("do", _do, "intervene in a run: its learning rate, a checkpoint, pause, resume, stop"),
     ("tail", _tail, "print a run's events, a line each"),
+    ("report", _report, "print how a run stands: numbers, alerts, charts"),
+    ("web", _web, "the screen in a browser, on this machine's loopback"),
     ("diagnose", _diagnose, "run the alert rules over a finished run or somebody else's log"),
     ("runs", _runs, "list the runs of this machine, or of another one"),
     ("keys", _keys, "make, show, authorise and revoke the keys of runs that are watched over TCP"),

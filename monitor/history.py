@@ -6,7 +6,7 @@ One thread applies messages; what it hands out is frozen or a view that stays va
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Generic, TypeVar
 
 import msgspec
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from monitor import rows
 from monitor.model import EMPTY, Alert, ClassTable, Floats, Goodbye, Hello, Layer, LayerTable, Mark, Phase, Steps
 from monitor.pyramid import Series, View
-from probe.wire import Batch, ClassCounts, Column, Heartbeat, LayerStats, Message, Notice
+from probe.wire import Batch, ClassCounts, Heartbeat, LayerStats, Message, Notice
 
 #: Training counts are summed over the newest windows until they hold this many samples.
 TRAIN_SAMPLES = 512
@@ -178,21 +178,21 @@ class Course(Generic[Row]):
     """Rows over the whole run, evenly thinned: when they are too many, every second goes, and of those to come."""
 
     def __init__(self) -> None:
-        self._rows: list[tuple[int, Row]] = []
+        self.rows: list[tuple[int, Row]] = []
         self._every, self._seen = 1, 0
 
     def add(self, step: int, row: Row) -> None:
         if self._seen % self._every == 0:
-            self._rows.append((step, row))
+            self.rows.append((step, row))
         self._seen += 1
-        if len(self._rows) > COURSE:
-            self._rows, self._every = self._rows[::2], 2 * self._every
+        if len(self.rows) > COURSE:
+            self.rows, self._every = self.rows[::2], 2 * self._every
 
-    def table(self, values: Callable[[Row], Floats]) -> tuple[Floats, Steps]:
-        """float64[k, n] and int64[k]."""
-        if not self._rows:
-            return np.empty((0, 0)), np.empty(0, np.int64)
-        return np.stack([values(row) for _, row in self._rows]), np.array([step for step, _ in self._rows], np.int64)
+
+def table_of(rows: Collection[tuple[int, Floats]]) -> tuple[Floats, Steps]:
+    """float64[k, n] and int64[k]."""
+    steps, values = [step for step, _ in rows], [row for _, row in rows]
+    return (np.stack(values) if values else np.empty((0, 0))), np.array(steps, np.int64)
 
 
 class LayerHistory:
@@ -201,14 +201,16 @@ class LayerHistory:
     def __init__(self) -> None:
         self._recent: deque[LayerStats] = deque(maxlen=RECENT_LAYERS)
         self._newest: dict[str, LayerStats] = {}
-        self._course: Course[Column] = Course()
+        self._course: Course[LayerStats] = Course()
+        self._unpacked: dict[int, Mapping[str, Floats]] = {}
+        self._n = 0
         self._table: LayerTable | None = None
 
     def add(self, stats: LayerStats) -> None:
         self._recent.append(stats)
         self._newest |= dict.fromkeys(stats.stats, stats)
         if GRAD_NORM in stats.stats:
-            self._course.add(stats.step, stats.stats[GRAD_NORM])
+            self._course.add(stats.step, stats)
         self._table = None
 
     def table(self, hello: Hello | None) -> LayerTable:
@@ -216,28 +218,35 @@ class LayerHistory:
         if hello is None or not hello.layers:
             return EMPTY.layers
         if self._table is None or len(self._table.layers) != len(hello.layers):
+            self._unpack(len(hello.layers))
             self._table = self._build(tuple(hello.layers))
         return self._table
 
+    def _unpack(self, n: int) -> None:
+        """The reports that are shown, each unpacked once: of a long run that is read, most never are."""
+        known, self._n = self._unpacked if n == self._n else {}, n
+        shown = {id(stats): stats for stats in (*self._recent, *(stats for _, stats in self._course.rows))}
+        self._unpacked = {
+            number: known.get(number) or {key: rows.layer_values(column, n) for key, column in stats.stats.items()}
+            for number, stats in shown.items()
+        }
+
     def _build(self, layers: tuple[Layer, ...]) -> LayerTable:
-        n, keys = len(layers), dict.fromkeys(key for stats in self._recent for key in stats.stats)
+        n, recent = len(layers), [self._unpacked[id(stats)] for stats in self._recent]
+        nothing = np.full(n, np.nan)
+        keys = dict.fromkeys(key for values in recent for key in values)
         steps = np.array([stats.step for stats in self._recent], np.int64)
-        recent = {key: np.full((len(self._recent), n), np.nan) for key in keys}
-        for row, stats in enumerate(self._recent):
-            for key, column in stats.stats.items():
-                index, values = rows.layer_points(column, n)
-                known = index < n
-                recent[key][row, index[known]] = values[known]
         measured = {}
         for key, stats in self._newest.items():
             index, _ = rows.layer_points(stats.stats[key], n)
             measured[key] = np.isin(np.arange(n), index)
-        course, course_steps = self._course.table(lambda column: rows.layer_values(column, n))
+        unpacked = [(step, self._unpacked[id(stats)][GRAD_NORM]) for step, stats in self._course.rows]
+        course, course_steps = table_of(unpacked)
         return LayerTable(
             step=int(steps[-1]) if len(steps) else 0,
             layers=layers,
             latest={key: rows.layer_values(stats.stats[key], n) for key, stats in self._newest.items()},
-            recent=recent,
+            recent={key: np.stack([values.get(key, nothing) for values in recent]) for key in keys},
             recent_steps=steps,
             measured=measured,
             course=course,
@@ -277,7 +286,7 @@ class ClassHistory:
         correct, total = _sum(self._newest)
         names = tuple(hello.classes) if hello is not None else ()
         names += tuple(str(index) for index in range(len(names), len(total)))
-        course, course_steps = self._course.table(lambda accuracy: accuracy)
+        course, course_steps = table_of(self._course.rows)
         return ClassTable(
             split=self._split,
             step=self._step,

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import shlex
+import shutil
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -135,7 +138,7 @@ def live_feed(run: registry.LiveRun) -> Feed:
 
 def watch(text: str | None, *, fps: float | None = None, ascii_only: bool = False, read_only: bool = False) -> int:
     """The live screen; lines where standard output is no terminal. Returns the exit status."""
-    if not sys.stdout.isatty():
+    if not sys.stdout.isatty() and "TEXTUAL_DRIVER" not in os.environ:  # there is one in a browser
         return tail(text, command="watch" if text else "")
     from monitor.settings import FILE, SettingsError, read
 
@@ -183,6 +186,32 @@ def _other(run_id: str) -> Feed | None:
         return feed_of(registry.find(run_id))
     except (registry.RunError, TargetError):
         return None
+
+
+def report(text: str | None, *, width: int | None = None) -> int:
+    """How the run stands, printed once it is read. Returns the exit status."""
+    try:
+        target = resolve(text)
+    except TargetError as error:
+        return _refuse("report", error)
+    if not target.name:
+        return _refuse("report", TargetError("no run is live and none was recorded"))
+    from monitor.app.visit import is_complete
+    from monitor.report import report as written
+
+    session = Session(target.feed, source=target.name)
+    session.start()
+    try:
+        while not is_complete(session.latest()) and session.error is None:
+            time.sleep(0.02)
+    finally:
+        session.close()
+    if session.error is not None:
+        return _refuse("report", session.error)
+    is_terminal = sys.stdout.isatty()
+    cells = width or min(shutil.get_terminal_size((80, 24)).columns, 100)
+    print(written(session.latest(), max(cells, 40), colors=is_terminal and "NO_COLOR" not in os.environ))
+    return 0
 
 
 def tail(text: str | None, *, until_alert: bool = False, command: str = "tail") -> int:

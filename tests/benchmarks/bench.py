@@ -26,6 +26,7 @@ os.environ["OMP_NUM_THREADS"] = "1"
 import disk
 import logs
 import memory
+import screen
 import start
 import torch
 import training
@@ -39,6 +40,7 @@ SECTIONS: dict[str, Callable[[argparse.Namespace], str]] = {
     "memory": lambda args: memory.report(rounds=1 if args.quick else 3),
     "disk": lambda _args: disk.report(steps=20_000),
     "start": lambda args: start.report(rounds=5 if args.quick else 25),
+    "screen": lambda args: screen.report(quick=args.quick),
 }
 
 

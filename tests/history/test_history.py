@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from monitor.history import COURSE, Course, History
+from monitor.history import COURSE, Course, History, table_of
 from monitor.rows import merge
 from probe import wire
 from probe.batch import BatchBuilder
@@ -223,7 +223,7 @@ def test_a_course_is_thinned_evenly_and_keeps_the_first_row():
     for step in range(1, 1001):
         course.add(step, np.array([float(step)]))
 
-    table, steps = course.table(lambda row: row)
+    table, steps = table_of(course.rows)
 
     assert COURSE // 2 <= len(steps) <= COURSE
     assert set(np.diff(steps).tolist()) == {4}

@@ -30,7 +30,7 @@ def _name(table: ClassTable, index: int) -> str:
 
 class ClassesPanel(ListPanel):
     TITLE = "class accuracy"
-    PERIOD_S = 1.0
+    PERIOD_S = 2.0
     SORTS = ("worst first", "fallen first", "best first", "by name")
     HELP = (
         "The share of each class's samples that was predicted right, the worst first, in percent; ┼ is the mean. The "

@@ -12,7 +12,7 @@ from monitor.app.scene import Scene
 
 class HeatPanel(Panel):
     TITLE = "gradients"
-    PERIOD_S = 1.0
+    PERIOD_S = 2.0
     HELP = (
         "The norm of each layer's gradient over the steps that the charts show, the first layer on top, on a log "
         "scale: dark is small, bright is large, × is NaN or infinite, empty is not measured. A band that darkens "

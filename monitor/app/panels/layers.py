@@ -46,7 +46,7 @@ class _Columns(NamedTuple):
 
 class LayersPanel(ListPanel):
     TITLE = "layers"
-    PERIOD_S = 1.0
+    PERIOD_S = 2.0
     SORTS = ("flagged first", "largest ‖g‖", "largest Δw/w", "most dead", "by name")
     HELP = (
         "One line a layer, those named by an open alert first. ‖w‖ and ‖g‖: the norms of its weights and gradients. "

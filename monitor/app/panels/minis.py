@@ -32,7 +32,7 @@ def lr_keys(snapshot: Snapshot) -> list[str]:
 class _Mini(Panel):
     """The frame, the plot's place and the words for no data; a subclass draws the curve."""
 
-    PERIOD_S = 0.5
+    PERIOD_S = 1.0
     MISSING = ""
     HOW = ""
 

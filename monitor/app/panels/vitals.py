@@ -58,7 +58,7 @@ _GRAD = Vital("grad/norm", "grad norm", _number, "train", "train_low", 0)
 
 class VitalsPanel(ListPanel):
     TITLE = "vitals"
-    PERIOD_S = 0.5
+    PERIOD_S = 1.0
     HELP = (
         "The newest value, its course over the steps that the charts show, and the change from the first tenth of "
         "them to the last: green for the better, red for the worse, in points for shares and in percent for the "

@@ -1,0 +1,67 @@
+"""The screen in a browser, for those without a terminal: Textual's own server, behind a token in the address."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import secrets
+import shlex
+import socket
+import sys
+from typing import Any
+
+USAGE = 2
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
+
+
+def serve(run: str | None, *, host: str, port: int, read_only: bool) -> int:
+    """Serve the screen of a run until Ctrl-C. Returns the exit status."""
+    if importlib.util.find_spec("textual_serve") is None:
+        print("bedside web: textual-serve is not installed here; pip install 'bedside[web]'", file=sys.stderr)
+        return USAGE
+    if (refusal := taken(host, port)) is not None:
+        print(f"bedside web: {refusal}", file=sys.stderr)
+        return USAGE
+    server(command(run, read_only=read_only), host, port).serve()
+    return 0
+
+
+def command(run: str | None, *, read_only: bool) -> str:
+    """The line that the server runs for each browser window."""
+    words = [sys.executable, "-m", "monitor", "watch", *([run] if run else []), *(["--read-only"] * read_only)]
+    return shlex.join(words)
+
+
+def taken(host: str, port: int) -> str | None:
+    """Why nothing can listen there, or None."""
+    try:
+        with socket.create_server((host, port)):
+            return None
+    except OSError as error:
+        return f"{host}:{port}: {os.strerror(error.errno or 0)}; --port gives another"
+
+
+def server(line: str, host: str, port: int) -> Any:
+    """Textual's server, with all that it has under an address that nobody can guess."""
+    from aiohttp import web
+    from textual_serve.server import Server
+
+    class Behind(Server):  # type: ignore[misc]  # it has no types
+        token = secrets.token_urlsafe(24)
+
+        async def _make_app(self) -> web.Application:
+            outer = web.Application()
+            outer.add_subapp(f"/{self.token}", await super()._make_app())
+            return outer
+
+        async def on_startup(self, app: web.Application) -> None:
+            del app
+            print(f"{self.public_url}/{self.token}/", flush=True)
+            print("The screen is there for whoever has this address. Ctrl-C ends it; training goes on.", flush=True)
+            if host not in LOOPBACK:
+                print("It is not encrypted, and can be reached from other machines.", flush=True)
+
+        def initialize_logging(self) -> None:
+            """Its log is for its developers."""
+
+    return Behind(line, host=host, port=port, title="bedside")

@@ -1,0 +1,73 @@
+"""``bedside web``: the screen behind an address that nobody can guess."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+
+import pytest
+from world import eventually
+
+from monitor import serving
+
+needs_textual_serve = pytest.mark.skipif(
+    serving.importlib.util.find_spec("textual_serve") is None,
+    reason="textual-serve is not installed: pip install 'bedside[web]'",
+)
+
+
+def free_port():
+    with socket.create_server(("127.0.0.1", 0)) as one:
+        return one.getsockname()[1]
+
+
+def status(address):
+    try:
+        with urllib.request.urlopen(address, timeout=10) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        return error.code, ""
+
+
+@pytest.fixture
+def served(world):
+    """The address that the command prints."""
+    command = [sys.executable, "-m", "monitor", "web", "--port", str(free_port())]
+    process = subprocess.Popen(command, env=world.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    world.started.append(process)
+    return process.stdout.readline().strip()
+
+
+@needs_textual_serve
+def test_the_page_is_there_for_who_has_the_address_and_for_nobody_else(served):
+    host, _, rest = served.removeprefix("http://").partition("/")
+    assert len(rest) > 30
+    assert eventually(lambda: status(served)[0]) == 200
+    assert "textual" in status(served)[1]
+    assert [status(f"http://{host}/{path}")[0] for path in ("", "ws", "static/", f"{rest[:-2]}x/")] == [404] * 4
+
+
+@needs_textual_serve
+def test_it_listens_on_loopback_alone(served):
+    assert served.startswith("http://127.0.0.1:")
+
+
+def test_a_port_that_is_taken_is_one_clear_line():
+    with socket.create_server(("127.0.0.1", 0)) as one:
+        port = one.getsockname()[1]
+        assert serving.taken("127.0.0.1", port) == f"127.0.0.1:{port}: Address already in use; --port gives another"
+
+
+def test_a_name_cannot_become_a_command():
+    assert serving.command("a; rm -rf /", read_only=True).endswith(" -m monitor watch 'a; rm -rf /' --read-only")
+
+
+def test_without_textual_serve_it_says_what_to_install(monkeypatch, capsys):
+    monkeypatch.setattr(serving.importlib.util, "find_spec", lambda _name: None)
+    assert serving.serve(None, host="127.0.0.1", port=free_port(), read_only=False) == 2
+    assert capsys.readouterr().err == (
+        "bedside web: textual-serve is not installed here; pip install 'bedside[web]'\n"
+    )
