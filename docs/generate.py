@@ -100,6 +100,7 @@ comes twice by its sequence number; a gap in the numbers is asked for again.
 | `classes`, `batch_size`, `optimizers` | counts |
 | `epoch` | the epoch that begins at this step |
 | `hidden` | one sentence: what cannot be seen in this loop, and why |
+| `memory_limit_bytes`, `device_memory_bytes` | what the process may use of the host (its container, if that has less), and the CUDA devices' memory |
 | `gradients_kept` | `true`: at the first backward pass of three steps in a row the gradients of the step before were still there |
 | `probabilities_into` | the loss function that takes logits and was given probabilities; `null` when no more |
 | `evaluates_in_train_mode` | whether an evaluation with a loss ran in training mode, in a model with dropout or batch normalisation |

@@ -22,6 +22,7 @@ from monitor.rules import (
     frozen_parameters,
     label_noise,
     lr_collapse,
+    memory_leak,
     missing_zero_grad,
     never_learns,
     non_finite,
@@ -74,4 +75,5 @@ RULES: Final[tuple[Rule, ...]] = (
     stall.RULE,
     data_starvation.RULE,
     slow_steps.RULE,
+    memory_leak.RULE,
 )

@@ -36,6 +36,7 @@ class RunContext:
     chance: float | None = None  # loss of holding all classes for equally likely, ln K
     objective: str = "other"
     facts: Mapping[str, str | float | int | bool | None] = field(default_factory=dict)  # docs/reference/wire.md
+    total_steps: int | None = None  # how long the run is meant to be
     fact_steps: Mapping[str, int] = field(default_factory=dict)  # when each was said last
     targets: Steps = field(default_factory=lambda: np.zeros(0, np.int64))  # training targets of each class so far
     is_sum: bool = False  # the training loss has several terms

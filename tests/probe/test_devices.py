@@ -1,9 +1,11 @@
 """Memory, and what the driver of the GPUs says, against what others say of the same."""
 
+import math
 import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -42,11 +44,37 @@ def test_memory_on_cuda_is_the_allocators_allocated_and_reserved(monkeypatch):
     first, second = torch.device("cuda", 0), torch.device("cuda", 1)
     monkeypatch.setattr(torch.cuda, "memory_allocated", {first: 10, second: 20}.get)
     monkeypatch.setattr(torch.cuda, "memory_reserved", {first: 100, second: 200}.get)
+    properties = {first: SimpleNamespace(total_memory=1000), second: SimpleNamespace(total_memory=2000)}
+    monkeypatch.setattr(torch.cuda, "get_device_properties", properties.get)
     monkeypatch.setattr(Subject, "cuda_devices", (first, second))
     moment = Moment(1, heavy=True, detailed=True)
     memory.Memory(subject()).collect(moment)
     assert moment.scalars["memory/allocated_bytes"] == 30.0
     assert moment.scalars["memory/reserved_bytes"] == 300.0
+    assert moment.readings[0].interpret([]).facts["device_memory_bytes"] == 3000.0
+
+
+def test_what_a_process_may_use_is_said_once(monkeypatch):
+    psutil = pytest.importorskip("psutil")
+    monkeypatch.setattr(memory, "container_limit", lambda groups, root: math.inf)
+    collector = memory.Memory(subject())
+    moments = [Moment(step, heavy=True, detailed=True) for step in (10, 20)]
+    for moment in moments:
+        collector.collect(moment)
+    collector.close()
+    said = [reading.interpret([]).facts for moment in moments for reading in moment.readings]
+    assert said == [{"memory_limit_bytes": float(psutil.virtual_memory().total)}]
+
+
+@pytest.mark.parametrize("groups", ["0::/job/7\n", "9:name=systemd:/\n4:memory:/job/7\n0::/\n"])
+def test_in_a_container_the_least_limit_of_its_groups_counts(tmp_path, groups):
+    base, name = (
+        (tmp_path, "memory.max") if groups.startswith("0") else (tmp_path / "memory", "memory.limit_in_bytes")
+    )
+    (base / "job" / "7").mkdir(parents=True)
+    (base / "job" / "7" / name).write_text("max\n" if groups.startswith("0") else f"{2**63 - 4096}\n")
+    (base / "job" / name).write_text("8000000\n")
+    assert memory.container_limit(groups, tmp_path) == 8000000.0
 
 
 FAKE_PYNVML = '''
