@@ -8,6 +8,10 @@ import socket
 import pytest
 from world import eventually
 
+from monitor.record.runfile import read_run
+from monitor.rows import steps_of
+from probe import wire
+
 ME = f"{getpass.getuser()}@{socket.gethostname()}"
 
 
@@ -16,6 +20,14 @@ def training(world):
     process = world.train("--steps", "1000000", "--pace-s", "0.005", "--name", "patient")
     eventually(world.live_entries)
     return process
+
+
+def batches(world):
+    return [message for path in world.run_files() for message in read_run(path) if isinstance(message, wire.Batch)]
+
+
+def newest_step(world):
+    return max(steps_of(batch)[-1] for batch in batches(world) if batch.rows)
 
 
 def test_a_run_is_paused_from_one_screen_and_resumed_from_the_next(world, terminal, training):
@@ -37,6 +49,21 @@ def test_a_run_is_paused_from_one_screen_and_resumed_from_the_next(world, termin
     second.shows("Let the loop go on")
     second.press("y")
     second.shows("RUN", "✓ resumed after")
+
+
+def test_a_screen_that_dies_before_the_second_key_leaves_the_run_as_it_was(world, terminal, training):
+    screen = terminal(120, 40)
+    screen.run("watch", "patient")
+    screen.shows("RUN", "i intervene")
+    screen.press("i")
+    screen.shows("p   pause")
+    screen.press("p")
+    screen.shows("Hold the loop at the next step", "y do it")
+    screen.close()
+    before = newest_step(world)
+    eventually(lambda: newest_step(world) > before + 20)
+
+    assert [mark.command for batch in batches(world) for mark in batch.marks if mark.kind == "command"] == []
 
 
 def test_the_learning_rate_that_is_typed_is_what_the_panel_shows_and_undo_takes_it_back(world, terminal, training):

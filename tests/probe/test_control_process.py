@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import re
 import signal
+import socket
 import time
 
 import pytest
+from interventions import command
 from jobs import ROOT, Job, until
 
 from probe import wire
@@ -86,3 +88,45 @@ def test_a_training_that_takes_no_commands_says_so(job, tmp_path):
     job.script(script, *FOR_EVER)
 
     assert job.ask("pause").text == "this run takes no commands"
+
+
+def test_more_commands_than_a_person_gives_are_refused_but_never_the_one_that_resumes(job):
+    job.script(SCRIPT, *FOR_EVER)
+    answers = []
+    for _ in range(7):
+        asked = [job.send("note", args={"text": "look"}) for _ in range(3)]
+        answers += [job.answer(each) for each in asked]
+
+    assert [answer.ok for answer in answers] == [True] * 20 + [False]
+    assert answers[-1].text == "more than 20 commands in 10 s"
+    assert job.ask("resume").text == "it is not paused"
+
+
+#: What a DEALER of ZMTP 3.0 says before its first message; after each part the other side has its say.
+SIGNATURE = b"\xff" + bytes(7) + b"\x01\x7f"
+GREETING = b"\x03\x00" + b"NULL".ljust(20, b"\0") + bytes(32)
+READY = b"\x05READY" + b"\x0bSocket-Type" + (6).to_bytes(4, "big") + b"DEALER"
+
+
+def send_by_hand(address, frame, missing):
+    """Send a frame without its last bytes, and die."""
+    with socket.socket(socket.AF_UNIX) as line:
+        line.connect(address.removeprefix("ipc://"))
+        for part in (SIGNATURE, GREETING):
+            line.sendall(part)
+            line.recv(len(part), socket.MSG_WAITALL)
+        line.sendall(bytes([4, len(READY)]) + READY)
+        line.recv(1)
+        line.sendall((bytes([0, len(frame)]) + frame)[: len(frame) + 2 - missing])
+
+
+@pytest.mark.parametrize(("missing", "left"), [(0, ["pause", "note"]), (1, ["note"])], ids=["whole", "half"])
+def test_a_monitor_that_dies_while_it_sends_a_command_leaves_the_run_as_it_was(missing, left, job):
+    job.script(SCRIPT, *FOR_EVER)
+    send_by_hand(job.live[0]["ask"], wire.encode(command(job.run_id, "pause")), missing)
+    until(lambda: missing or job.heartbeat().phase is wire.Phase.PAUSED)
+    assert job.ask("note", text="still here").ok
+
+    until(lambda: len(job.marks()) == len(left))
+    assert [mark.command for mark in job.marks()] == left
+    assert job.heartbeat().phase is (wire.Phase.TRAINING if missing else wire.Phase.PAUSED)

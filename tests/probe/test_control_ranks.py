@@ -109,6 +109,45 @@ def test_a_rank_that_dies_before_it_answers_leaves_the_others_as_they_were(job):
     assert rates == pytest.approx([0.01 * 0.999**step for step in range(len(rates))])
 
 
+def test_a_rank_that_dies_after_it_answered_leaves_the_others_as_they_were(job):
+    job.start(3, "--answer-s", "1", "--rank-1-dies", "answered")
+    refused = job.ask("lr", factor=0.5)
+    job.ended()
+
+    assert refused.text in ("the run ended before its next step", "the run is over")
+    assert job.codes()[1] == -signal.SIGKILL
+    for rates in (job.rates()[0], job.rates()[2]):
+        assert rates == pytest.approx([0.01 * 0.999**step for step in range(len(rates))])
+
+
+def test_a_rank_that_dies_while_a_checkpoint_is_written_leaves_none(job):
+    job.start(2, "--answer-s", "1", "--rank-1-dies", "saving")
+    refused = job.ask("stop")
+    job.ended()
+
+    assert refused.text == "rank 1 did not answer within 1 s"
+    assert job.checkpoints() == []
+    assert job.codes()[1] == -signal.SIGKILL
+
+
+def test_a_factor_goes_on_with_the_job_on_every_rank(tmp_path):
+    first, second = Job(tmp_path / "first"), Job(tmp_path / "second")
+    try:
+        first.start(2)
+        first.ask("lr", factor=0.5)
+        saved = first.ask("stop")
+        first.ended()
+        second.start(2, "--steps", str(saved.step + 50), "--load", saved.applied["path"])
+        logs = [process.communicate(timeout=60)[1] for process in second.processes]
+    finally:
+        first.close()
+        second.close()
+
+    expected = [0.5 * 0.01 * 0.999**step for step in range(saved.step, saved.step + 50)]
+    assert second.rates() == {rank: pytest.approx(expected) for rank in (0, 1)}
+    assert ["learning rate when this checkpoint was written: all groups x0.5." in log for log in logs] == [True] * 2
+
+
 def test_a_rank_that_ends_after_rank_0_does_so_quietly(job):
     job.start(2, "--steps", "300", "--linger-s", "2")
 
