@@ -78,7 +78,8 @@ def test_a_sick_run_to_the_letter(sick):
             "evidence": {"loss": "nan", "before": pytest.approx(float(before), rel=0.01)},
             "symptoms": [],
             "summary": f"loss is NaN from step 133 on; the loss was {before} before",
-            "action": "Check the inputs of step 133 for NaN, 0/0 and log(0); then reload the checkpoint before step 133",
+            "action": "Check the inputs of step 133 for NaN, 0/0 and log(0); "
+            "then reload the checkpoint before step 133",
             "confidence": 1.0,
         }
     ]
