@@ -4,7 +4,8 @@ import os
 from pathlib import Path
 
 import pytest
-from corpus import HEALTHY, judged
+
+from tests.diagnosis.corpus import HEALTHY, judged
 
 FOLDER = os.environ.get("BEDSIDE_CORPUS", "")
 
