@@ -16,6 +16,7 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from monitor.app.canvas import Area, Canvas, Span, clip, spans_len
+from monitor.app.palette import Palette
 from monitor.app.scene import Scene
 
 
@@ -46,7 +47,7 @@ class Panel(Widget):
         super().__init__(*args, **kwargs)
         self.scene: Scene | None = None
         self._grid: Canvas | None = None
-        self._theme = ""
+        self._palette: Palette | None = None  # whose pens the grid holds
         self._drawn_s = float("-inf")
         self.is_late = False
 
@@ -76,10 +77,11 @@ class Panel(Widget):
         canvas = Canvas(width, height, scene.palette.pen("text"))
         self.draw(canvas, scene)
         before = self._grid
-        theme = f"{scene.palette.name}{scene.palette.ascii}"
-        if before is not None and ((before.width, before.height) != (width, height) or theme != self._theme):
+        if before is not None and (
+            (before.width, before.height) != (width, height) or self._palette is not scene.palette
+        ):
             before = None
-        self._grid, self._theme, self._drawn_s = canvas, theme, scene.now_s
+        self._grid, self._palette, self._drawn_s = canvas, scene.palette, scene.now_s
         runs = canvas.changed(before)
         if runs:
             self.refresh(*[Region(run.x, run.y, run.width, 1) for run in runs])
@@ -88,10 +90,10 @@ class Panel(Widget):
         self._draw(*event.size)
 
     def render_line(self, y: int) -> Strip:
-        grid, scene = self._grid, self.scene
-        if scene is None or grid is None or y >= grid.height:
-            return Strip.blank(self.size.width, scene.palette.background() if scene else self.rich_style)
-        return grid.strip(y, scene.palette)
+        grid, palette = self._grid, self._palette
+        if palette is None or grid is None or y >= grid.height:
+            return Strip.blank(self.size.width, palette.background() if palette else self.rich_style)
+        return grid.strip(y, palette)
 
     def on_click(self, event: events.Click) -> None:
         event.stop()

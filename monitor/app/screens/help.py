@@ -57,11 +57,6 @@ class HelpPanel(Panel):
 class Over(ModalScreen[None]):
     """A box over the main screen, closed by any key."""
 
-    CSS = """
-    Over { align: center middle; background: transparent; }
-    Over > Panel { width: 100%; max-width: 100; height: 100%; max-height: 34; }
-    """
-
     def __init__(self, scene: Scene, panel: Panel) -> None:
         super().__init__()
         self.scene, self.panel = scene, panel
@@ -70,6 +65,9 @@ class Over(ModalScreen[None]):
         yield self.panel
 
     def on_mount(self) -> None:
+        self.styles.background = "transparent"
+        self.styles.align = ("center", "middle")
+        self.panel.styles.max_width, self.panel.styles.max_height = 100, 34
         self.panel.show(self.scene)
 
     def on_key(self, event: events.Key) -> None:

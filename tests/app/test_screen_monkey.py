@@ -1,0 +1,41 @@
+"""Somebody leans on the keyboard: whatever is pressed, in whatever state and at whatever size, the screen goes on."""
+
+import random
+import string
+
+import pytest
+import screen_snapshots as snapshots
+from screen_driver import shown
+
+from monitor.app.keymap import COMMANDS
+
+KEYS = [key for command in COMMANDS if command.name != "quit" for key in command.keys.split(",")]
+#: Keys that no command has, and those that are typed into a box; not ctrl+c, which Textual answers itself.
+OTHERS = [*(set(string.ascii_letters + string.digits) - {"q"}), "backspace", "delete", "space", "f5", "ctrl+l"]
+SIZES = [(60, 16), (80, 24), (100, 32), (120, 40), (200, 60), (20, 5)]
+PRESSES = 100
+
+
+def opened(run_id):
+    """Any other run is one of these, or is not there."""
+    return {"22222222": snapshots.healthy(steps=900), "33333333": snapshots.nan_only()}.get(run_id)
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_random_keys_never_end_it_or_leave_a_line_that_is_not_as_wide_as_the_screen(seed):
+    dice = random.Random(seed)
+    states = [make() for make in snapshots.STATES.values()]
+    async with shown(
+        snapshots.alarming(), (80, 24), open_run=opened, explain=lambda rule: f"{rule} is bad"
+    ) as bedside:
+        for _ in range(PRESSES // 5):
+            await bedside.pilot.press(*dice.choices([*KEYS, *KEYS, *OTHERS], k=5))
+            if dice.random() < 0.2:
+                size = dice.choice(SIZES)
+                await bedside.pilot.resize_terminal(*size)
+            if dice.random() < 0.3:
+                await bedside.tick(snapshots.newer(dice.choice(states), version=bedside.snapshot.version + 1))
+            await bedside.pilot.pause()
+            assert bedside.app.is_running
+            width, height = bedside.app.size
+            assert [strip.cell_length for strip in bedside.strips] == [width] * height
