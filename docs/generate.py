@@ -100,6 +100,8 @@ comes twice by its sequence number; a gap in the numbers is asked for again.
 | `classes`, `batch_size`, `optimizers` | counts |
 | `epoch` | the epoch that begins at this step |
 | `hidden` | one sentence: what cannot be seen in this loop, and why |
+| `stalled` | `data`, `step` or `loop`: where the training has hung, by the stack of its thread; `null` once it goes on |
+| `stalled_at` | file, line and function of that, the innermost that is not installed code first |
 | `memory_limit_bytes`, `device_memory_bytes` | what the process may use of the host (its container, if that has less), and the CUDA devices' memory |
 | `gradients_kept` | `true`: at the first backward pass of three steps in a row the gradients of the step before were still there |
 | `probabilities_into` | the loss function that takes logits and was given probabilities; `null` when no more |

@@ -227,6 +227,7 @@ class _Line:
     def _heartbeat(self) -> wire.Heartbeat:
         """Called in the sender's thread."""
         watch = self.watch
+        watch.guard.attempt("silence", watch.look_for_silence)
         return wire.Heartbeat(
             time_s=time(),
             phase=watch.phase,

@@ -16,6 +16,7 @@ from torch.optim import Optimizer
 from probe import capture
 from probe.batch import Record
 from probe.capture import Clock, Epochs, Evaluation, LossCall, StepLosses, Term, Training
+from probe.capture.silence import Silence
 from probe.capture.stages import BACKWARD, FORWARD, OPTIMIZER
 from probe.capture.unseen import Unseen
 from probe.collectors import Clip, Subject
@@ -62,6 +63,8 @@ class Watch:
             spent_s=lambda: self.guard.cost_s + sender_cpu_s(),
         )
         self._inspection = self.steps.inspection
+        self._silence = Silence(self.fact)
+        self._first_step = step
         self._evaluation: Evaluation | None = None
         self._held: list[Evaluation] = []  # evaluations before the first step: what training minimises is not known
         self._term: Term | None = None
@@ -95,6 +98,10 @@ class Watch:
         if name not in self._facts or self._facts[name] != value:
             self._facts[name] = value
             self._put(Note.fact(self.step, name, value))
+
+    def look_for_silence(self) -> None:
+        """Whether the training has hung; called in the sender's thread."""
+        self._silence.look(self.step, self.phase, self._clock.trained_s, self.step - self._first_step)
 
     def hidden(self, sentence: str) -> None:
         """Something cannot be seen of this training: it is told to whoever watches, and once in the log."""

@@ -92,9 +92,8 @@ class Engine:
         return self._incidents.take_changed()
 
     def finish(self, goodbye: Goodbye | None) -> list[Alert]:  # noqa: ARG002  what rules of endings will need
-        """The end of the run: one more look at what came after the last point of the grid."""
-        if self._state.points > self._looked_at:
-            self._look(Clock.STEPS, self._state.step, is_last=True)
+        """The end of the run: one more look for every rule that has not looked at its last step."""
+        self._look(Clock.STEPS, self._state.step, is_last=True)
         return self._incidents.take_changed()
 
     # --------------------------------------------------------------------------------------------------------- events
@@ -143,6 +142,7 @@ class Engine:
             state.mark(what)
         elif isinstance(what, Fact):
             state.fact(what)
+            self._look(Clock.FACTS, step)
 
     # ---------------------------------------------------------------------------------------------------------- looks
 
@@ -163,24 +163,25 @@ class Engine:
                 self._ask(watch, context, step)
 
     def _due_now(self, clock: Clock, *, is_onset: bool, is_last: bool) -> list[Watch]:
-        is_each = is_last or clock is not Clock.STEPS
-        key = self._state.points % self._cycle if self._state.points >= self._warm_at else None
-        if key in self._due and not (is_onset or is_each):
+        is_regular = clock is Clock.STEPS and not (is_onset or is_last)
+        key = self._state.points % self._cycle if is_regular and self._state.points >= self._warm_at else None
+        if key in self._due:
             return self._due[key]
         due = [
-            watch for watch in self._watches[clock] if self._is_due(watch.rule, is_onset=is_onset, is_each=is_each)
+            watch for watch in self._watches[clock] if self._is_due(watch.rule, is_onset=is_onset, is_last=is_last)
         ]
-        if key is not None and not (is_onset or is_each):
+        if key is not None:
             self._due[key] = due
         return due
 
-    def _is_due(self, rule: Rule, *, is_onset: bool, is_each: bool) -> bool:
+    def _is_due(self, rule: Rule, *, is_onset: bool, is_last: bool) -> bool:
         points, is_coarse = self._state.points, self._state.is_coarse
         if points < (rule.warm_up // COARSE if is_coarse else rule.warm_up):
             return False
-        if is_onset:
-            return rule.raw
-        return is_each or points % rule.every == 0 or (is_coarse and points <= EARLY and rule.every > GRID)
+        if is_onset or rule.clock is not Clock.STEPS:
+            return rule.raw or not is_onset
+        is_on_grid = points % rule.every == 0 or (is_coarse and points <= EARLY and rule.every > GRID)
+        return not (is_on_grid and points == self._looked_at) if is_last else is_on_grid
 
     def _ask(self, watch: Watch, context: RunContext, step: int) -> None:
         rule, state = watch.rule, self._state

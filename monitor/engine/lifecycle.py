@@ -9,7 +9,7 @@ from typing import Final
 import msgspec
 
 from monitor.model import Alert, Severity
-from monitor.rules import Evidence, Rule, RunContext, text_of
+from monitor.rules import Clock, Evidence, Rule, RunContext, text_of
 
 #: Looks in a row that must find nothing before an alert resolves.
 CLEAN_LOOKS: Final = 3
@@ -100,7 +100,7 @@ class Incidents:
         if found is None:
             watch.streak = 0
             watch.clean += 1
-            if watch.holds and watch.clean >= CLEAN_LOOKS:
+            if watch.holds and watch.clean >= (1 if watch.rule.clock is Clock.FACTS else CLEAN_LOOKS):
                 self._close(watch, context, step, time_s)
             return
         watch.clean = 0

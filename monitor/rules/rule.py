@@ -56,6 +56,7 @@ class Clock(enum.Enum):
     EVALUATIONS = "evaluations"  # each validation value
     LAYERS = "layers"  # each set of per-layer statistics
     CLASSES = "classes"  # each set of class counts of the validation
+    FACTS = "facts"  # each fact; one look that finds nothing more is enough for the end
 
 
 class Gate(enum.Flag):

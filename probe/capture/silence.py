@@ -1,0 +1,77 @@
+"""Whether the training thread has hung: no step for far longer than its own pace, and where it stands meanwhile.
+
+Asked in the sender's thread with each heartbeat, which comes each second while no step completes; it costs nothing
+until then. It is seen as long as that thread runs: not in a process that is stopped, nor in one that waits in C code
+without giving up Python's lock.
+"""
+
+from __future__ import annotations
+
+import sys
+import sysconfig
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from time import monotonic
+from types import FrameType
+
+from probe.wire import Phase
+
+#: A run has hung after so many of its own steps' time without a step, and at least so many seconds.
+STEPS, PATIENCE_S = 20, 60.0
+#: Steps before which its own pace is not known.
+_FIRST_STEPS = 10
+#: Compiling takes minutes, and is no hang.
+_COMPILERS = ("torch/_dynamo/", "torch/_inductor/", "torch/_functorch/")
+_LOADER, _TORCH = "torch/utils/data/", "/torch/"
+_INSTALLED = tuple(sysconfig.get_paths()[name] for name in ("stdlib", "platstdlib", "purelib", "platlib"))
+
+
+class Silence:
+    """``say`` puts a fact: ``stalled`` is ``data``, ``step`` or ``loop``, and ``None`` once it goes on."""
+
+    def __init__(self, say: Callable[[str, str | None], None], now: Callable[[], float] = monotonic) -> None:
+        self._say, self._now = say, now
+        self._thread = threading.get_ident()
+        self._step, self._since = 0, now()
+        self._is_said = False
+
+    def look(self, step: int, phase: Phase, trained_s: float, trained_steps: int) -> None:
+        """The newest completed step, and how long all of ``trained_steps`` took."""
+        if step != self._step or phase is not Phase.TRAINING:
+            self._step, self._since = step, self._now()
+            self._take_back()
+            return
+        if self._is_said or trained_steps < _FIRST_STEPS:
+            return
+        if self._now() - self._since > max(PATIENCE_S, STEPS * trained_s / trained_steps):
+            self._find()
+
+    def _take_back(self) -> None:
+        if self._is_said:
+            self._is_said = False
+            self._say("stalled", None)
+
+    def _find(self) -> None:
+        frames = list(_frames(sys._current_frames().get(self._thread)))
+        files = [Path(frame.f_code.co_filename).as_posix() for frame in frames]
+        if any(part in file for file in files for part in _COMPILERS):
+            return
+        self._is_said = True
+        where = "data" if any(_LOADER in file for file in files) else "loop"
+        if where == "loop" and any(_TORCH in file for file in files):
+            where = "step"
+        own = [frame for frame in frames if not frame.f_code.co_filename.startswith(_INSTALLED)]
+        self._say("stalled_at", ", in ".join(dict.fromkeys(_place(frame) for frame in (*own[:1], *frames[:1]))))
+        self._say("stalled", where)
+
+
+def _frames(frame: FrameType | None) -> Iterator[FrameType]:
+    """Innermost first."""
+    while frame is not None:
+        yield frame
+        frame = frame.f_back
+
+
+def _place(frame: FrameType) -> str:
+    return f"{Path(frame.f_code.co_filename).name}:{frame.f_lineno} {frame.f_code.co_name}"
