@@ -108,7 +108,7 @@ async def test_a_table_waits_for_its_time_and_then_catches_up_without_further_ne
         bedside.snapshot = snapshots.newer(bedside.snapshot, val_classes=snapshots.classes(seed=6))
         bedside.app.tick()
         assert "classes" not in {name for name, _ in asked}
-        bedside.now_s += 1.0
+        bedside.now_s += 2.0
         bedside.app.tick()
         assert "classes" in {name for name, _ in asked}
 
@@ -119,10 +119,10 @@ async def test_the_last_data_of_a_run_are_drawn_although_nothing_follows(monkeyp
         bedside.now_s += 0.25
         bedside.snapshot = snapshots.newer(snapshots.finished(), version=9, val_classes=snapshots.classes(seed=6))
         bedside.app.tick()
-        bedside.now_s += 1.0
+        bedside.now_s += 2.0
         bedside.app.tick()
         assert "classes" in {name for name, _ in asked}
         asked.clear()
-        bedside.now_s += 1.0
+        bedside.now_s += 2.0
         bedside.app.tick()
         assert asked == []
