@@ -62,6 +62,11 @@ def detach(pid: int) -> int:
         return _refuse("detach", Refused(f"no probe is on process {pid}"))
     runs = " and ".join(words["detached"]) or "a probe that waited for a step"
     print(f"{runs} taken off process {pid}; {_pause(answer)}. The training goes on.")
+    if words.get("rates"):
+        rates = ", ".join(words["rates"])
+        print(f"with it ends: learning rate {rates}; after step {words['step']} it is the script's own")
+    if words.get("held"):
+        print("with it ends: the pause")
     return 0
 
 

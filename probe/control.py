@@ -92,6 +92,7 @@ class Control:
         """From here on commands are taken; with several ranks a thread agrees with the others."""
         if rank_and_size()[1] > 1:
             self._ranks = Ranks(
+                self._hello.run_id,
                 steps=lambda: self.step,
                 held_at=lambda: self._held_at,
                 arm=self._arm,
@@ -105,6 +106,9 @@ class Control:
             self._ranks.close()
         while self._planned:
             self._refuse(self._planned.popleft()[1], "the run ended before its next step")
+        with self._news:  # from another thread: who would say now that it may go on?
+            self._paused = None
+            self._news.notify_all()
 
     # ------------------------------------------------------------------------------------- in the sender's thread
 

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import torch.distributed as dist
 
-from probe.ranks import rank_and_size
+from probe.errors import ProbeError
+from probe.ranks import own_store, rank_and_size
 
 _log = logging.getLogger("probe")
 
@@ -20,6 +21,35 @@ _log = logging.getLogger("probe")
 _PATIENCE = timedelta(seconds=5)
 #: Of the runs of this process: a script may attach to several models, in the same order on each rank.
 _numbers = itertools.count()
+#: Where rank 0 leaves the id of its newest run for ranks that come to it one by one, and later.
+_NEWEST = "bedside/run/newest"
+#: The id of this process's next run, where it was settled before.
+_settled: list[str] = []
+
+
+def settle() -> None:
+    """Settle the id of the next run in a job that is under way, whose ranks get their probes one by one.
+
+    So nobody has to wait for rank 0. Raises ProbeError if that has none yet.
+    """
+    rank, size = rank_and_size()
+    if size == 1:
+        return
+    store = own_store()
+    if rank == 0:
+        newest = secrets.token_hex(4)
+        store.set(_NEWEST, newest)
+    elif not store.check([_NEWEST]) or not (newest := store.get(_NEWEST).decode()):
+        raise ProbeError(f"this is rank {rank} of a job, and its rank 0 has no probe yet; attach to that first")
+    _settled[:] = [newest]
+
+
+def leave() -> None:
+    """The run that was settled so is over, or is not to be."""
+    _settled.clear()
+    rank, size = rank_and_size()
+    if rank == 0 and size > 1:
+        own_store().set(_NEWEST, "")
 
 
 def run_id() -> str:
@@ -28,6 +58,8 @@ def run_id() -> str:
     With a process group rank 0 leaves its id in the group's store, and the others fetch it there: no collective.
     Before there is one, the ranks that ``torchrun`` has started on this machine know each other by their parent.
     """
+    if _settled:
+        return _settled.pop()
     rank, size = rank_and_size()
     if size > 1:
         return _agreed(rank, f"bedside/run/{next(_numbers)}")

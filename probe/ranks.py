@@ -40,7 +40,6 @@ _RANKS_AT_FULL_PACE = 64
 
 _WITHDRAWN: Final = "withdrawn"
 _OVER: Final = "over"
-_numbers = itertools.count()
 
 
 def rank_and_size() -> tuple[int, int]:
@@ -52,13 +51,15 @@ def rank_and_size() -> tuple[int, int]:
 class Ranks:
     """One rank's part in it. Commands are proposed on rank 0 only.
 
-    ``steps`` tells the step that this rank has completed; ``held_at`` the one after which it is, or will be, paused.
-    ``arm`` is called when a proposal has come: the next boundary must :meth:`wait`. ``plan`` is given a command and
-    the step after which to apply it; ``refuse`` one that came to nothing, and why.
+    ``run_id`` is the same on all of them. ``steps`` tells the step that this rank has completed; ``held_at`` the one
+    after which it is, or will be, paused. ``arm`` is called when a proposal has come: the next boundary must
+    :meth:`wait`. ``plan`` is given a command and the step after which to apply it; ``refuse`` one that came to
+    nothing, and why.
     """
 
     def __init__(
         self,
+        run_id: str,
         *,
         steps: Callable[[], int],
         held_at: Callable[[], int | None],
@@ -69,8 +70,8 @@ class Ranks:
         self.rank, self.size = rank_and_size()
         self.is_armed = False
         self._steps, self._held_at, self._on_arm, self._plan, self._refuse = steps, held_at, arm, plan, refuse
-        self._store = _own_store()
-        self._prefix = f"bedside/{next(_numbers)}"  # the same on all ranks: they attach in the same order
+        self._store = own_store()
+        self._prefix = f"bedside/{run_id}"
         self._proposals: deque[wire.Command] = deque()
         self._news = threading.Condition()
         self._is_open = True
@@ -120,8 +121,9 @@ class Ranks:
 
     def _run(self) -> None:
         try:
+            first = self._first_number()
             self._store.set(self._key("here", self.rank), "1")
-            for number in itertools.count():
+            for number in itertools.count(first):
                 if not (self._lead(number) if self.rank == 0 else self._follow(number)):
                     return
         except Exception:  # noqa: BLE001  the store may fail in any way, and does when rank 0 ends first
@@ -129,7 +131,15 @@ class Ranks:
         finally:
             self._disarm()
             with contextlib.suppress(Exception):
+                self._store.delete_key(self._key("here", self.rank))
                 self._store.set(self._key("left", self.rank), "1")
+
+    def _first_number(self) -> int:
+        """What was proposed before is no concern of a rank that comes later, or for the second time."""
+        number = 0
+        while self._store.check([key := self._key("command", number)]) and self._store.get(key).decode() != _OVER:
+            number += 1
+        return number
 
     def _say_farewell(self, number: int) -> None:
         """A rank that asks a store that is gone has torch print a page of warnings."""
@@ -226,7 +236,7 @@ class Ranks:
             self._news.notify_all()
 
 
-def _own_store() -> Any:
+def own_store() -> Any:
     """The store of the process group, over a connection of its own where torch can make one.
 
     It is only ever asked what it has, never told to wait, so even a shared connection is not held up.

@@ -171,6 +171,12 @@ _owners: weakref.WeakKeyDictionary[Optimizer, Rates] = weakref.WeakKeyDictionary
 _wanted: weakref.WeakKeyDictionary[Optimizer, Settings] = weakref.WeakKeyDictionary()
 
 
+def in_force(optimizer: Optimizer) -> Settings:
+    """What holds its rates elsewhere than their schedule has them."""
+    rates = _owners.get(optimizer)
+    return {} if rates is None else {group: each for group, each in rates.settings.items() if each.is_in_force}
+
+
 def describe(settings: Settings) -> str:
     return ", ".join(
         f"{'all groups' if group is None else f'group {group}'} {each}" for group, each in settings.items()

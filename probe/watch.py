@@ -26,7 +26,7 @@ from probe.records import Note, StepRecord, accuracy
 from probe.steps import Steps
 from probe.wire import Phase
 
-_log = logging.getLogger("probe")
+_log = logging.getLogger("probe.hidden")
 
 
 class Watch:

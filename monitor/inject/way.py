@@ -41,7 +41,7 @@ def inject(target: Target, text: str) -> float:
                     raise Refused(f"process {target.pid} may not be entered: {forbidden(target.pid)}")
                 time.sleep(0.02)
     except (ProcessLookupError, FileNotFoundError) as error:
-        raise Refused(f"process {target.pid} has ended") from error
+        raise Refused(f"process {target.pid} has ended meanwhile") from error
     except InjectionError as error:
         raise Refused(f"process {target.pid} could not be entered: {error}") from error
 

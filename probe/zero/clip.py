@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 
 from torch import nn
@@ -19,6 +20,8 @@ def clip_on(trainings: Sequence[Training], main: Optimizer, *, name: str | None 
 
     Steps are counted on from those that the optimizer's state tells of. Raises ProbeError.
     """
+    # What it cannot see is told to those who watch: the script's own streams are the script's.
+    logging.getLogger("probe.hidden").setLevel(logging.ERROR)
     model, optimizers = together(trainings)
     in_order = dict(sorted(optimizers.items(), key=lambda each: each[1] is not main))
     roots = tuple(root for training in trainings for root in training.roots)

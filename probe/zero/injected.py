@@ -11,8 +11,12 @@ from typing import Any
 
 from torch.optim import Optimizer
 
+from probe import job
 from probe import probe as probe_module
+from probe.errors import ProbeError
 from probe.probe import Probe
+from probe.rates import describe, in_force
+from probe.wire import Phase
 from probe.zero.boundary import StepEnd, is_stepping
 from probe.zero.clip import clip_on
 from probe.zero.discover import Found, Training, find, steps_done
@@ -53,10 +57,10 @@ def serve(request: dict[str, Any], say: Say, lent: Lent) -> None:
     """Do what the command asked for, and tell it."""
     with _turn:
         _here.borrow(lent)
-        if request["do"] == "detach":
-            detach(request, say)
-        else:
-            attach(request, say)
+        try:
+            (detach if request["do"] == "detach" else attach)(request, say)
+        except ProbeError as error:
+            say(refused=str(error))
         if _here.waiting is None and _on_here() is None:
             _here.give_back()
 
@@ -82,10 +86,11 @@ def attach(request: dict[str, Any], say: Say) -> None:
         first = _here.waiting = FirstStep()
         first.wait()
         say(waiting="nothing is trained there yet; a probe waits for the first step")
-    elif chosen := _chosen(found.trainings, request["models"]):
-        _put_on(chosen, found, request, say)
-    else:
+    elif not (chosen := _chosen(found.trainings, request["models"])):
         say(candidates=[str(training) for training in found.trainings])
+    else:
+        job.settle()
+        _put_on(chosen, found, request, say)
 
 
 def _chosen(trainings: Sequence[Training], names: Sequence[str]) -> list[Training]:
@@ -134,10 +139,21 @@ def detach(request: dict[str, Any], say: Say) -> None:
     elif was_waiting is not None:
         was_waiting.cancel()
     attached = [(line, run) for line, run in probe_module._attached if line.is_open]
-    pause_s = _take_off([line for line, _ in attached], request["patience_s"]) if attached else 0.0
-    for line, _ in attached:
+    lines = [line for line, _ in attached]
+    rates = [describe(settings) for line in lines if (settings := in_force(line.subject.main))]
+    is_held = any(line.watch.phase == Phase.PAUSED for line in lines)
+    pause_s = _take_off(lines, 0.0 if is_held else request["patience_s"]) if attached else 0.0
+    for line in lines:
         line.say_goodbye("detached")
-    say(detached=[run.run_id for _, run in attached], waiting=was_waiting is not None, pause_s=pause_s)
+    job.leave()
+    say(
+        detached=[run.run_id for _, run in attached],
+        step=max((line.watch.step for line in lines), default=0),
+        rates=rates,
+        held=is_held,
+        waiting=was_waiting is not None,
+        pause_s=pause_s,
+    )
 
 
 def _take_off(lines: list[Any], patience_s: float) -> float:

@@ -5,12 +5,10 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
-import tempfile
-from pathlib import Path
 
 import pytest
-from unprepared import Training, attach, bedside, halve_the_rate, messages, recorded, series
-from world import HERE, eventually
+from unprepared import Training, attach, bedside, messages, recorded, recorded_by_all, series
+from world import eventually
 
 from monitor.record.runfile import read_run
 from probe import wire
@@ -25,47 +23,13 @@ ON_THE_RECORD = re.compile(
 )
 
 
-def plain_script(world, *words):
-    process = subprocess.Popen(
-        [sys.executable, str(HERE / "plain_script.py"), *map(str, words)],
-        env=world.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
-    world.started.append(process)
-    return process
+QUICK = ("accumulated_amp", "loader_with_workers", "hidden_from_the_collector", "saving")
+LONG = (
+    "functional", "scheduled", "imported_name", "deep_in_objects", "evaluating", "compiled_model", "compiled_step",
+)  # fmt: skip
 
 
-def test_a_plain_script_that_runs_is_on_the_record_has_its_rate_halved_and_is_left_as_its_twin(world):
-    script = plain_script(world, 3000)
-
-    def entered():
-        status, out, _ = bedside(world, "attach", script.pid)
-        return status == 0 and ON_THE_RECORD.fullmatch(out)
-
-    said = eventually(entered)
-    rate = halve_the_rate(world, said["run"])
-    last = recorded(world, least=300)[-1][0]
-    assert bedside(world, "detach", script.pid)[0] == 0
-    out, err = script.communicate(timeout=120)
-    (goodbye,) = messages(world, wire.Goodbye)
-    twin, _ = plain_script(world, 3000, rate.applied["from_step"], goodbye.step).communicate(timeout=120)
-
-    print(said[0])
-    assert (said["found"], said["name"]) == (
-        "model (Sequential, 2,132 parameters; Adam), with CosineAnnealingLR",
-        "plain_script",
-    )
-    assert (goodbye.reason, err) == ("detached", "")
-    assert rate.applied["from_step"] < last <= goodbye.step < 3000
-    assert out == twin
-
-
-KNOWN = [  # Adam's state tells how many steps there were
-    "functional", "accumulated_amp", "scheduled", "imported_name", "loader_with_workers", "hidden_from_the_collector",
-    "deep_in_objects", "evaluating", "saving", "compiled_model", "compiled_step",
-]  # fmt: skip
-
-
-@pytest.mark.parametrize("shape", KNOWN)
+@pytest.mark.parametrize("shape", [*QUICK, *(pytest.param(shape, marks=pytest.mark.slow) for shape in LONG)])
 def test_a_running_loop_of_any_shape_is_on_the_record_with_its_own_losses_and_steps(world, shape):
     training = Training(world, shape)
     attach(world, training)
@@ -126,26 +90,56 @@ def test_several_trainings_are_listed_and_chosen_by_name(world):
     assert [value for _, value in points] == [own[step - 1] for step, _ in points]
 
 
-def test_each_rank_of_a_job_under_torchrun_is_entered_by_itself(world):
+@pytest.fixture
+def job(world):
+    """Two ranks under torchrun that train, and their processes in order."""
     job = Training(world, "two_ranks", command=(sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2"))
     job.wait_until_it_trains()
-    pids = eventually(lambda: job.ranks() if len(job.ranks()) == 2 else None)
+    return job, eventually(lambda: len(job.ranks()) == 2 and job.ranks())
+
+
+def test_each_rank_of_a_job_under_torchrun_is_entered_by_itself(world, job):
+    job, pids = job
+    too_soon = bedside(world, "attach", pids[1])
     said = [bedside(world, "attach", pid) for pid in pids]
-    recorded_runs = eventually(lambda: len(world.run_files()) == 2 and world.run_files())
-    eventually(lambda: min(len(series(file, "train/loss")) for file in recorded_runs) > 50)
+    files = recorded_by_all(world, 2)
     for pid in pids:
         assert bedside(world, "detach", pid)[0] == 0
 
     job.end()
 
+    assert too_soon == (
+        2, "",
+        f"bedside attach: process {pids[1]} could not be given a probe: this is rank 1 of a job, and its rank 0 has "
+        "no probe yet; attach to that first\n",
+    )  # fmt: skip
     assert [status for status, _, _ in said] == [0, 0]
     assert "found network (DistributedDataParallel" in said[0][1]
     for rank in (0, 1):
         own = job.noted(rank)["losses"]
-        hellos = {file: next(m for m in read_run(file) if isinstance(m, wire.Hello)) for file in recorded_runs}
-        (file,) = [file for file, hello in hellos.items() if hello.rank == rank]
+        (file,) = [file for file in files if next(iter(read_run(file))).rank == rank]
         points = series(file, "train/loss")
         assert [value for _, value in points] == [own[step - 1] for step, _ in points]
+
+
+@pytest.mark.slow
+def test_a_rank_that_was_left_and_is_entered_again_takes_part_in_what_is_commanded_from_then_on(world, job):
+    job, pids = job
+    for pid in pids:
+        assert bedside(world, "attach", pid)[0] == 0
+    run_id = world.run_files()[0].stem.rpartition("-")[2].partition(".")[0]
+    both = bedside(world, "do", run_id, "lr", "x0.5")
+    assert bedside(world, "detach", pids[1])[0] == 0
+    one = bedside(world, "do", run_id, "lr", "x0.25")
+    assert bedside(world, "attach", pids[1])[0] == 0
+    again = eventually(lambda: (said := bedside(world, "do", run_id, "lr", "x0.1"))[0] == 0 and said)
+
+    rates = [rate for series_ in recorded_by_all(world, 3, "lr/0").values() for _, rate in series_]
+    job.end()
+
+    assert (both[0], again[0]) == (0, 0)
+    assert one == (1, "", "bedside do: refused: rank 1 has no probe; call probe.attach on every rank\n")
+    assert set(rates) == {1e-3, 0.5e-3, 1e-4}
 
 
 # ------------------------------------------------------------------------------------------------- it leaves no trace
@@ -168,7 +162,6 @@ def cycles(world, training, number):
     ("shape", "number"),
     [
         ("functional", 3),
-        ("accumulated_amp", 3),
         pytest.param("criterion_module", 100, marks=pytest.mark.slow),
         pytest.param("accumulated_amp", 100, marks=pytest.mark.slow),
         pytest.param("loader_with_workers", 100, marks=pytest.mark.slow),
@@ -206,7 +199,7 @@ def test_nothing_is_left_in_the_process_once_the_probe_is_off(world):
 
 
 def test_an_attach_at_start_up_waits_for_the_first_step(world):
-    training = Training(world, "functional", "--start-s", "8")
+    training = Training(world, "functional", "--start-s", "4")
     eventually(training.has_torch)
 
     def waits():
@@ -224,6 +217,7 @@ def test_an_attach_at_start_up_waits_for_the_first_step(world):
     assert [value for _, value in points] == own[: len(points)]
 
 
+@pytest.mark.slow
 def test_an_attach_while_the_step_is_being_compiled_neither_fails_nor_disturbs(world):
     training = Training(world, "compiled_step", "--steps", "300")
     eventually(training.has_torch)
@@ -262,9 +256,10 @@ def test_a_target_that_ends_meanwhile_is_said_to_have_ended(world):
     blocked = world.python("import torch, time; print('ready', flush=True); time.sleep(1000)")
     attaching = subprocess.Popen(
         [sys.executable, "-m", "monitor", "attach", str(blocked.pid)],
-        env=world.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        env={**world.env, "TMPDIR": str(world.folder)},
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
-    eventually(lambda: list(Path(tempfile.gettempdir()).glob("bedside-*/line")))
+    eventually(lambda: list(world.folder.glob("bedside-*/line")))
     blocked.kill()
     blocked.wait()
 

@@ -7,11 +7,9 @@ import json
 import re
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import zmq
 from world import HERE, World, eventually
 
 from monitor.record.runfile import RunFileError, read_run
@@ -105,12 +103,17 @@ def series(run_file, key):
 
 def recorded(world, key="train/loss", least=30):
     """The series of the only run, once it is long enough."""
+    (found,) = recorded_by_all(world, 1, key, least).values()
+    return found
+
+
+def recorded_by_all(world, number, key="train/loss", least=30):
+    """The series of so many runs by their files, once each is long enough."""
 
     def enough():
-        with contextlib.suppress(RunFileError, ValueError):  # no file yet, or nothing in it
-            (file,) = world.run_files()
-            found = series(file, key)
-            return len(found) >= least and found
+        with contextlib.suppress(RunFileError):  # nothing in it yet
+            found = {file: series(file, key) for file in world.run_files()}
+            return len(found) == number and min(map(len, found.values())) >= least and found
 
     return eventually(enough)
 
@@ -119,18 +122,3 @@ def messages(world, kind):
     """The messages of one kind in the only run file."""
     (file,) = world.run_files()
     return [message for message in read_run(file) if isinstance(message, kind)]
-
-
-def halve_the_rate(world, run_id):
-    """As a monitor does it; what the training answered."""
-    entry = json.loads((world.home / "live" / f"{run_id}.json").read_text())
-    with zmq.Context() as context, context.socket(zmq.DEALER) as ask:
-        ask.linger = 0
-        ask.connect(entry["ask"])
-        command = wire.Command(id="c1", run_id=run_id, name="lr", args={"factor": 0.5}, time_s=time.time(), by="ada")
-        ask.send(wire.encode(command))
-        while ask.poll(60_000):
-            message = wire.decode(ask.recv())
-            if isinstance(message, wire.Ack):
-                return message
-    raise AssertionError("no answer")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -80,16 +81,18 @@ class World:
         for process in self.started:
             if process.poll() is None:
                 _kill(process)
+        for process in self.started:  # after all are killed: one may hold another's end, as a debugger does
             process.communicate()
         eventually(lambda: not self.live_entries(), lambda: f"recorders left: {self.live_entries()}")
 
 
 def _kill(process: subprocess.Popen[str]) -> None:
-    """With those that it started, where it leads a group: a launcher's ranks outlive it."""
-    if os.getpgid(process.pid) == process.pid:
-        os.killpg(process.pid, signal.SIGKILL)
-    else:
-        process.kill()
+    """With those that it started: a launcher's ranks outlive it, and are in sessions of their own."""
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+    pids = [process.pid, *map(int, children.read_text().split())] if children.exists() else [process.pid]
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
 
 
 class Terminal:

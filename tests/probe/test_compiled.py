@@ -78,7 +78,7 @@ def test_of_a_step_that_is_compiled_whole_loss_rate_and_norm_are_seen_and_the_re
     assert senders.last.values("train/loss") == pytest.approx(printed)
     assert senders.last.values("lr/0") == [0.1] * 5
     assert len(senders.last.values("grad/norm")) == 5
-    (said,) = [record.getMessage() for record in caplog.records if record.name == "probe"]
+    (said,) = [record.getMessage() for record in caplog.records if record.name == "probe.hidden"]
     assert said == f"Bedside: {senders.last.facts()['hidden']}"
     assert said.startswith("Bedside: Validation, accuracy and activations are not available: no forward pass")
 
@@ -88,6 +88,6 @@ def test_a_model_that_is_compiled_after_attach_is_said_to_hide_its_activations(s
     probe.attach(model, torch.optim.SGD(model.parameters(), lr=0.1))
     torch.compile(model, backend="eager")
     assert senders.last.facts()["hidden"] == "Activations are not available: the model is compiled."
-    assert [record.getMessage() for record in caplog.records if record.name == "probe"] == [
+    assert [record.getMessage() for record in caplog.records if record.name == "probe.hidden"] == [
         "Bedside: Activations are not available: the model is compiled."
     ]
