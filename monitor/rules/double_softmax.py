@@ -63,6 +63,6 @@ RULE = Rule(
     action=action,
     offers=offers,
     check=check,
-    clock=Clock.STEPS,
+    clock=Clock.FACTS,
     hold=1,
 )

@@ -42,6 +42,6 @@ RULE = Rule(
     action="Call optimizer.zero_grad() before each backward pass, and start again",
     offers=offers,
     check=check,
-    clock=Clock.STEPS,
+    clock=Clock.FACTS,
     hold=1,
 )

@@ -58,6 +58,6 @@ RULE = Rule(
     summary=summary,
     action=action,
     check=check,
-    clock=Clock.STEPS,
+    clock=Clock.FACTS,
     hold=1,
 )

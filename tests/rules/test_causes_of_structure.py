@@ -13,7 +13,7 @@ def diverging(onset: int = 300, steps: int = 500) -> np.ndarray:
 
 def test_a_divergence_under_gradients_that_add_up_is_a_symptom_of_them():
     (alert,) = judge(batch({"train/loss": diverging()}, facts={"gradients_kept": True}))
-    assert (alert.rule, alert.first_step, alert.raised_step) == ("missing-zero-grad", 1, 8)
+    assert (alert.rule, alert.first_step, alert.raised_step) == ("missing-zero-grad", 1, 1)
     assert alert.symptoms == ["divergence", "oscillation"]
 
 

@@ -7,8 +7,8 @@ def run(**facts):
 
 
 def test_softmax_twice_is_said_with_the_floor_that_it_makes():
-    (alert,) = run(probabilities_into="cross_entropy", classes=10)
-    assert (alert.rule, alert.severity, alert.raised_step) == ("double-softmax", Severity.CRITICAL, 8)
+    (alert,) = run(classes=10, probabilities_into="cross_entropy")
+    assert (alert.rule, alert.severity, alert.raised_step) == ("double-softmax", Severity.CRITICAL, 1)
     assert alert.summary.startswith("cross_entropy is given probabilities and applies its softmax a second time")
     assert alert.summary.endswith("so its loss cannot come below 1.46")
 
