@@ -21,7 +21,7 @@ from torch import nn
 from torch.optim import Optimizer
 
 from probe import checkpoint, commands, wire
-from probe.batch import Record
+from probe.batch import Handed
 from probe.collectors import Subject
 from probe.commands import Refusal
 from probe.errors import Interrupt
@@ -41,7 +41,7 @@ Outcome = tuple[str, dict[str, Any]]
 class Outlet(Protocol):
     """What control needs of the sender."""
 
-    put: Callable[[Record], None]
+    put: Callable[[Handed], None]
     is_sending: bool
 
     def reply(self, ack: wire.Ack) -> None: ...

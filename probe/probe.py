@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from probe import arguments, commands, describe, endpoints, wire
-from probe.batch import Record
+from probe.batch import Handed
 from probe.collectors import Subject
 from probe.collectors.activations import ACTIVATIONS_ARE_COMPILED, is_compiled
 from probe.control import Control, offered
@@ -22,7 +22,7 @@ from probe.ending import Ending
 from probe.errors import ProbeError
 from probe.hooks import Attachments
 from probe.host import Number, number
-from probe.records import Note, Row, StepRecord
+from probe.records import Note, StepRecord
 from probe.watch import Watch
 
 _log = logging.getLogger("probe")
@@ -33,7 +33,7 @@ Optimizers = Optimizer | Mapping[str, Optimizer]
 class SenderLike(Protocol):
     """What the probe needs of :class:`probe.sender.Sender`; a list in a test."""
 
-    put: Callable[[Record], None]
+    put: Callable[[Handed], None]
     cpu_s: float
     is_sending: bool
 
@@ -111,6 +111,7 @@ class _Line:
         self._hello = hello
         self.is_open = False  # also in a forked child, which has the object and not the training
         self._refused: set[str] = set()
+        self._drop_logs: Callable[[], None] = lambda: None
         sender = self.sender = _make_sender(hello, self._heartbeat, self._command if hello.control else None)
         self.watch = Watch(
             subject,
@@ -146,19 +147,29 @@ class _Line:
 
     def quick_log(self) -> Callable[..., None]:
         """:meth:`Probe.log` for plain numbers: a closure, at half the price of finding the way through objects."""
-        steps, sender, row = self.watch.steps, self.sender, self.row
+        steps, put, row = self.watch.steps, self.sender.put, self.row
 
         def log(**scalars: Any) -> None:
             try:
-                total = sum(scalars.values())  # the quickest way to see that they are all plain numbers
+                is_plain = type(sum(scalars.values(), 0.0)) is float  # the quickest way to look at all of them
             except Exception:  # noqa: BLE001  whatever it is that cannot be added
-                total = None
-            if type(total) is float or type(total) is int:
-                sender.put(Row(steps.step, time(), scalars, "user"))
+                is_plain = False
+            if is_plain:
+                put((steps.step, time(), scalars, "user"))
             else:
                 row("user", scalars)
 
+        def drop() -> None:
+            nonlocal put
+            put = _drop
+
+        self._drop_logs = drop
         return log
+
+    def drop_records(self) -> None:
+        """From here on what is handed over goes nowhere."""
+        self.sender.put = _drop
+        self._drop_logs()
 
     def row(self, area: str, scalars: Mapping[str, float | Tensor]) -> None:
         """Hand over numbers of any kind. In a forked child the sender drops them."""
@@ -177,7 +188,7 @@ class _Line:
         if found:
             self.sender.put(StepRecord(self.watch.step, time(), found))
 
-    def put(self, record: Record) -> None:
+    def put(self, record: Handed) -> None:
         self.sender.put(record)  # looked up each time: a sender that gives up puts another in its place
 
     def _convert(self, found: dict[str, Number], area: str, name: str, value: Any) -> None:
@@ -213,7 +224,7 @@ class _Line:
         self._control.remove()
         self._attachments.remove()
         self.watch.close()
-        self.sender.put = _drop
+        self.drop_records()
         self._ending.unwatch()
         return True
 
@@ -315,13 +326,14 @@ def _attached_to(model: nn.Module, optimizers: dict[str, Optimizer]) -> Probe | 
     return None
 
 
-def _drop(_record: Record) -> None:
+def _drop(_record: Handed) -> None:
     """The ``put`` of a sender that nothing is handed to any more."""
 
 
 def _leave_to_the_parent() -> None:
     for line, _ in _attached:
-        line.is_open, line.sender.put = False, _drop
+        line.is_open = False
+        line.drop_records()
 
 
 if hasattr(os, "register_at_fork"):

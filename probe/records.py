@@ -5,28 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import msgspec
 from torch import Tensor
 
 from probe import wire
 from probe.batch import BatchBuilder
 from probe.host import Arrival, Found, Number, Reading
-
-
-class Row(msgspec.Struct):
-    """A row of plain numbers, under their names or under ``AREA/NAME``. A struct is made at a tenth of the price."""
-
-    step: int
-    time_s: float
-    scalars: dict[str, float]
-    area: str = ""
-
-    def ready(self) -> bool:
-        return True
-
-    def write(self, batch: BatchBuilder) -> None:
-        if self.scalars:
-            batch.row(self.step, self.time_s, self.scalars, self.area)
 
 
 class StepRecord:

@@ -20,7 +20,7 @@ import msgspec
 import zmq
 
 from probe import runtime, wire
-from probe.batch import BatchBuilder, Record
+from probe.batch import BatchBuilder, Handed, written
 from probe.launcher import Launcher
 from probe.outbox import Outbox
 
@@ -52,10 +52,10 @@ class Sender:
         heartbeat: Callable[[], wire.Heartbeat],
         on_command: Callable[[wire.Command], None] | None = None,
     ) -> None:
-        records: deque[Record] = deque()
+        records: deque[Handed] = deque()
         self._records = records
         #: Hand a record over. The only thing that the training thread calls per step.
-        self.put: Callable[[Record], None] = records.append
+        self.put: Callable[[Handed], None] = records.append
         #: CPU seconds that this thread has used so far.
         self.cpu_s = 0.0
         self._hello = hello
@@ -134,9 +134,8 @@ class Sender:
         for _ in range(min(len(records), _RECORDS_A_TURN)):
             record = records[0]
             try:
-                if not record.ready():
+                if not written(record, builder):
                     break
-                record.write(builder)
             except Exception as error:  # noqa: BLE001  one bad record must not cost those behind it
                 self._log_once(f"Bedside left out a record that it could not read ({error!r}).")
             records.popleft()
@@ -279,7 +278,7 @@ class _Line:
             self._socket.poll(int(seconds * 1000))
 
 
-def _drop(_record: Record) -> None:
+def _drop(_record: Handed) -> None:
     """The ``put`` of a sender that no longer sends."""
 
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from torch import Tensor
 from torch.optim import Optimizer
 
-from probe.batch import Record
+from probe.batch import Handed
 from probe.budget import WINDOW, Budget
 from probe.capture import Clock, Inspection, StepLosses
 from probe.capture.stages import Stages
@@ -17,7 +17,7 @@ from probe.collectors import COLLECTORS, Clip, Moment, Subject, labels
 from probe.collectors.gradients import total_norm
 from probe.collectors.learning_rate import LearningRates
 from probe.host import Number
-from probe.records import Row, StepRecord, accuracy
+from probe.records import StepRecord, accuracy
 
 Say = Callable[[str, str | float | bool | None], None]
 
@@ -31,7 +31,7 @@ class Steps:
     """
 
     def __init__(
-        self, subject: Subject, clock: Clock, *, every: int, step: int, put: Callable[[Record], None], say: Say,
+        self, subject: Subject, clock: Clock, *, every: int, step: int, put: Callable[[Handed], None], say: Say,
         spent_s: Callable[[], float],
     ) -> None:  # fmt: skip
         self.step = step
@@ -97,7 +97,7 @@ class Steps:
         if loss is not None:
             scalars["train/loss"] = loss
         self._rates.put(scalars, self.effective_lr)
-        self._put(Row(self.step, time(), scalars) if self._is_on_host else StepRecord(self.step, time(), scalars))
+        self._put((self.step, time(), scalars, "") if self._is_on_host else StepRecord(self.step, time(), scalars))
         if self.step + 1 < self._next_stop:
             return False
         self._plan()

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from probe import capture
-from probe.batch import Record
+from probe.batch import Handed
 from probe.capture import Clock, Epochs, Evaluation, LossCall, StepLosses, Term, Training
 from probe.capture.silence import Silence
 from probe.capture.stages import BACKWARD, FORWARD, OPTIMIZER
@@ -43,7 +43,7 @@ class Watch:
         *,
         every: int,
         step: int,
-        put: Callable[[Record], None],
+        put: Callable[[Handed], None],
         sender_cpu_s: Callable[[], float] = lambda: 0.0,
     ) -> None:
         self.guard = subject.guard

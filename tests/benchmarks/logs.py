@@ -1,8 +1,8 @@
 """``run.log`` beside other loggers: each in a process and an environment of its own, in turns.
 
-A call is timed in the training thread after some 2 ms of work. CPU time is that of the calls and of all other threads
-of the process, and beside it that of the processes that it has started, after the logger has had a second to finish
-what it does behind the calls. From each that of an empty call in the same loop is taken away.
+A call is timed in the training thread after some 2 ms of work, less an empty one. CPU time is counted over blocks of
+calls 2 ms apart: what the calls add to an equal block of empty calls in the same process, and all that other threads
+take meanwhile and shortly after; beside it that of the processes that the logger has started.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ import numpy as np
 import psutil
 from figures import say, table, verdict
 from peers.environments import REQUIREMENTS, NotInstalledError, python_of
-from peers.loop import CALLS, LOGGERS
+from peers.loop import BLOCK, BLOCKS, LOGGERS
 
 _LOOP = Path(__file__).parent / "peers" / "loop.py"
 _ROOT = Path(__file__).resolve().parents[2]
@@ -42,7 +42,7 @@ class Sample(NamedTuple):
     """One process of one logger; CPU times are a call."""
 
     took_us: list[float]
-    cpu_us: float  # of the calls and of all other threads of the process
+    cpu_us: list[float]  # of the calls and of all other threads of the process, in each block
     started_us: float  # of the processes that it has started
     bytes_a_scalar: float
 
@@ -61,7 +61,7 @@ def report(rounds: int, *, peers: bool) -> str:
     parts = [f"{_NAMES[logger]} could not be installed here: {why}\n\n" for logger, why in missing.items()]
     for scalars in (_BARS_ON, 100):
         samples: dict[str, list[Sample]] = {logger: [] for logger in pythons}
-        for turn in range(rounds):
+        for turn in range(rounds if scalars == _BARS_ON else 1):
             for logger, python in pythons.items():
                 say(f"{logger}, {scalars} scalars, round {turn + 1}")
                 samples[logger].append(sample(python, logger, scalars))
@@ -94,15 +94,14 @@ def sample(python: str, logger: str, scalars: int) -> Sample:
         with subprocess.Popen(
             command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         ) as process:
-            before = started_cpu_s(process, "begin")
-            after = started_cpu_s(process, "end")
+            started_s = sum(-started_cpu_s(process, "begin") + started_cpu_s(process, "end") for _ in range(BLOCKS))
             output, errors = process.communicate()
         if process.returncode:
             raise RuntimeError(f"{logger}: {errors}")
         wait_for_orphans()
         found = json.loads(output.splitlines()[-1])
         size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-    return Sample(found["took_us"], found["cpu_us"], 1e6 * (after - before) / CALLS, size / found["scalars"])
+    return Sample(found["took_us"], found["cpu_us"], 1e6 * started_s / (BLOCKS * BLOCK), size / found["scalars"])
 
 
 def started_cpu_s(process: subprocess.Popen[str], word: str) -> float:
@@ -144,7 +143,7 @@ def cost(samples: list[Sample], empty: list[Sample]) -> Cost:
     return Cost(
         float(np.median(took_us)),
         float(np.percentile(took_us, 99)),
-        median(each.cpu_us for each in samples) - median(each.cpu_us for each in empty),
+        median(cpu_us for each in samples for cpu_us in each.cpu_us),
         median(each.started_us for each in samples),
         median(each.bytes_a_scalar for each in samples),
     )

@@ -12,7 +12,7 @@ from torch import nn
 
 from probe import probe as probe_module
 from probe import wire
-from probe.batch import BatchBuilder
+from probe.batch import BatchBuilder, written
 
 
 class CollectingSender:
@@ -38,9 +38,8 @@ class CollectingSender:
     def batch(self) -> wire.Batch:
         builder = BatchBuilder()
         for record in self.records:
-            while not record.ready():
+            while not written(record, builder):
                 time.sleep(0.001)
-            record.write(builder)
         return builder.build(1)
 
     def rows(self) -> list[tuple[int, dict[str, float]]]:

@@ -1,7 +1,8 @@
 """One logger in a process of its own: ``python loop.py LOGGER SCALARS FOLDER``. Needs numpy and the logger.
 
-It speaks with the process that started it, which counts the CPU time of others that it has started: it prints
-``begin`` and ``end``, and goes on when it is given a line. The last line that it prints is what it measured, as JSON.
+It speaks with the process that started it, which counts the CPU time of others that it has started: around each block
+of calls it prints ``begin`` and ``end``, and goes on when it is given a line. The last line that it prints is what it
+measured, as JSON.
 """
 
 from __future__ import annotations
@@ -12,17 +13,21 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 Log = Callable[[int, dict[str, float]], object]
 Logger = tuple[Log, Callable[[], object]]  # and how it is closed
 
-#: Calls that are measured, each after some work.
-CALLS = 1500
+#: Calls that are timed, each after some work.
+TIMED = 700
+#: Calls whose CPU time is counted, 2 ms apart, in blocks; between two blocks one of as many empty calls.
+BLOCKS, BLOCK = 3, 400
 _WARM_UP = 100
-#: So long a logger may go on working behind its calls.
-_LINGER_S = 1.0
+_PAUSE_S = 0.002
+#: So long a logger may go on working behind a block.
+_LINGER_S = 0.4
 _MATRIX = np.ones((160, 160))
 
 
@@ -86,37 +91,51 @@ def main(name: str, scalars: int, folder: Path) -> None:
     rows = [{key: float(value) for key, value in row.items()} for row in rows]
     step = iter(range(1, 1_000_000))
 
-    def call() -> tuple[int, int]:
-        """Wall-clock time and CPU time of a call, in nanoseconds."""
+    def call(log: Log) -> int:
+        """How long a call takes, in nanoseconds."""
         at = next(step)
         row = {name: value + 1.0 for name, value in rows[at % len(rows)].items()}  # numbers just made, as in a loop
-        cpu_ns, wall_ns = time.thread_time_ns(), time.perf_counter_ns()
+        begin = time.perf_counter_ns()
         log(at, row)
-        wall_ns = time.perf_counter_ns() - wall_ns
-        return wall_ns, time.thread_time_ns() - cpu_ns
+        return time.perf_counter_ns() - begin
 
     for _ in range(_WARM_UP):
         work()
-        call()
-    time.sleep(_LINGER_S)
-    hand_over("begin")
-    behind_ns = of_other_threads_ns()
-    took = []
-    for _ in range(CALLS):
+        call(log)
+    took_us = []
+    for _ in range(TIMED):
         work()
-        took.append(call())
+        took_us.append(call(log) / 1e3)
     time.sleep(_LINGER_S)
-    behind_ns = of_other_threads_ns() - behind_ns
-    hand_over("end")
+    empty, _ = nothing(folder)
+    counted = []
+    for _ in range(BLOCKS):
+        plain = block(call, empty)
+        hand_over("begin")
+        logged = block(call, log)
+        hand_over("end")
+        counted.append(1e6 * (logged.own_s - plain.own_s + logged.others_s) / BLOCK)
     close()
-    wall_ns, cpu_ns = np.array(took).T
-    cpu_us = (float(cpu_ns.mean()) + behind_ns / CALLS) / 1e3
-    measured = {"took_us": (wall_ns / 1e3).tolist(), "cpu_us": cpu_us, "scalars": (next(step) - 1) * scalars}
-    print(json.dumps(measured))
+    scalars_in_all = scalars * (_WARM_UP + TIMED + BLOCKS * BLOCK)
+    print(json.dumps({"took_us": took_us, "cpu_us": counted, "scalars": scalars_in_all}))
 
 
-def of_other_threads_ns() -> int:
-    return time.process_time_ns() - time.thread_time_ns()
+class Cpu(NamedTuple):
+    """CPU time of this thread and of all others of the process."""
+
+    own_s: float
+    others_s: float
+
+
+def block(call: Callable[[Log], int], log: Log) -> Cpu:
+    """What a block of paced calls takes, with what goes on behind them."""
+    process_s, thread_s = time.process_time(), time.thread_time()
+    for _ in range(BLOCK):
+        time.sleep(_PAUSE_S)
+        call(log)
+    time.sleep(_LINGER_S)
+    own_s = time.thread_time() - thread_s
+    return Cpu(own_s, time.process_time() - process_s - own_s)
 
 
 def work() -> None:
