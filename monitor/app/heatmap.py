@@ -52,9 +52,17 @@ def folded(cells: Floats, most: int) -> Floats:
     """At most so many rows: of several that share one the largest, so that a single layer that flashes is seen."""
     if len(cells) <= most:
         return cells
-    edges = np.linspace(0, len(cells), most + 1).astype(np.int64)[:-1]
-    largest: Floats = np.fmax.reduceat(cells, edges, axis=0)
+    largest: Floats = np.fmax.reduceat(cells, _edges(len(cells), most), axis=0)
     return largest
+
+
+def row_of(index: int, rows: int, most: int) -> int:
+    """The row that a row of the matrix has become."""
+    return index if rows <= most else int(np.searchsorted(_edges(rows, most), index, side="right")) - 1
+
+
+def _edges(rows: int, most: int) -> NDArray[np.int64]:
+    return np.linspace(0, rows, most + 1).astype(np.int64)[:-1]
 
 
 def levels(cells: Floats) -> NDArray[np.int64]:

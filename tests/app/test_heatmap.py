@@ -1,6 +1,7 @@
 """A matrix over the steps, in half cells."""
 
 import numpy as np
+import pytest
 import screen_snapshots as snapshots
 from screen_driver import shown
 
@@ -22,6 +23,21 @@ def test_of_several_rows_in_a_half_line_the_largest_is_shown():
     cells = np.array([[1.0], [9.0], [NAN], [2.0]])
     assert heatmap.folded(cells, 2).tolist() == [[9.0], [2.0]]
     assert heatmap.folded(cells, 4) is cells
+
+
+@pytest.mark.parametrize(("rows", "most"), [(3, 10), (10, 10), (35, 20), (2000, 36)])
+def test_a_row_is_where_its_values_are_drawn(rows, most):
+    for index in (0, 1, rows // 2, rows - 1):
+        cells = np.zeros((rows, 1))
+        cells[index] = 1.0
+        assert heatmap.folded(cells, most)[heatmap.row_of(index, rows, most), 0] == 1.0
+
+
+async def test_a_layer_that_an_alert_names_has_its_sign_beside_its_row():
+    async with shown(snapshots.alarming(), (200, 60)) as bedside:
+        top = next(y for y, line in enumerate(bedside.lines) if "╭─ gradients" in line)
+        index = snapshots.LAYER_NAMES.index("layer1.0.bn2")
+        assert "│✗" in bedside.lines[top + 1 + index // 2]
 
 
 def test_levels_go_from_the_smallest_to_the_largest_and_mark_what_is_no_number():

@@ -85,6 +85,9 @@ class ClassesPanel(ListPanel):
         for row, column in zip(*np.nonzero(level >= 0), strict=True):
             sign, pen = palette.heat_cell(int(level[row, column]), int(level[row, column]))
             canvas.put(x + int(column), 1 + int(row), sign, pen)
+        if len(shown) + 3 <= canvas.height:
+            for at, text in scene.labels(scene.window(2 * width), width):
+                canvas.put(x + at, 1 + len(shown), text, palette.pen("dim"))
 
     def _how(self, scene: Scene) -> str:
         objective = scene.snapshot.facts.get("objective")

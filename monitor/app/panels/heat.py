@@ -6,7 +6,10 @@ import numpy as np
 
 from monitor.app import heatmap
 from monitor.app.canvas import Area, Canvas
+from monitor.app.glyphs import SEVERITY
 from monitor.app.panel import Panel
+from monitor.app.panels.layers import flagged
+from monitor.app.panels.loss import SEVERITY_INK
 from monitor.app.scene import Scene
 
 
@@ -29,10 +32,20 @@ class HeatPanel(Panel):
         with np.errstate(divide="ignore", invalid="ignore"):
             values = np.where(table.course > 0, np.log10(table.course), np.where(table.course == 0, -np.inf, np.nan))
         heatmap.draw(canvas, scene, area, table.course_steps, values)
+        self._flags(canvas, scene, area)
         y = canvas.height - 3
         for x, text in scene.labels(scene.window(2 * area.width), area.width):
             canvas.put(area.x + x, y, text, palette.pen("dim"))
         self._scale(canvas, scene)
+
+    def _flags(self, canvas: Canvas, scene: Scene, area: Area) -> None:
+        """The sign of each layer that an open alert names, beside its row."""
+        layers, flags = scene.snapshot.layers.layers, flagged(scene.snapshot)
+        for index, layer in enumerate(layers):
+            severity = flags.get(layer.name)
+            if severity is not None:
+                row = heatmap.row_of(index, len(layers), 2 * area.height) // 2
+                canvas.put(1, area.y + row, SEVERITY[severity], scene.palette.pen(SEVERITY_INK[severity], bold=True))
 
     def _scale(self, canvas: Canvas, scene: Scene) -> None:
         """From small to large, and how many layers there are."""
