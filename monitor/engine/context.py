@@ -279,6 +279,8 @@ class RunState:
         """The newest points of a signal by the name that rules use."""
         if name == "loss":
             return self.raw_loss.before(self.points, n) if raw else self.loss.before(self._ends["loss"], n)
+        if name == "lr":
+            return self.lr.before(self._ends["lr"], n)
         if name in self.series:
             return self._newest(name, n) if raw else self._newest(name, n).finite()
         if name == "loss_trail":

@@ -17,6 +17,8 @@ from monitor.rules.statistics import MAD_TO_SIGMA, median
 BLOCK: Final = 16
 #: The first update has blown the loss up when it is so many times the loss before it.
 EXPLODED: Final = 10
+#: The first two updates, when both raised it and together so many times.
+BLOWN_UP: Final = 4
 
 
 class LossLevels:
@@ -82,9 +84,11 @@ class LossLevels:
             self.best_step = int(first.steps[0])
         self._starts.append(float(first.values[0]))
         middle = median(np.array(self._starts))
-        is_exploded = 0 < EXPLODED * self._starts[0] < middle
-        self._start = self._starts[0] if is_exploded else middle
-        self._first_start = self._starts[0] if is_exploded else max(self._starts[0], middle)
+        before, newest = self._starts[0], self._starts[-1]
+        is_blown_up = before < middle < newest and 0 < BLOWN_UP * before < newest
+        is_exploded = is_blown_up or 0 < EXPLODED * before < middle
+        self._start = before if is_exploded else middle
+        self._first_start = before if is_exploded else max(before, middle)
 
     def _see_block(self, step: int, middle: float, noise: float) -> bool:
         self._noises.append(noise)

@@ -153,10 +153,12 @@ class Incidents:
         self._tell(watch, found, context, step)
 
     def _reopen(self, watch: Watch, author: Watch, step: int) -> None:
-        """A symptom is back from the time of a closed incident: its harm was not over."""
+        """A symptom is from the time of a closed incident: its harm was not over."""
         assert author.last_incident is not None
-        author.incident = watch.incident = author.last_incident
-        self._put(msgspec.structs.replace(self.alerts[author.last_incident], resolved_step=None, last_step=step))
+        author.incident = author.last_incident
+        alert = msgspec.structs.replace(self.alerts[author.last_incident], resolved_step=None, last_step=step)
+        self._put(alert)
+        self._fold(watch, alert)
 
     def _is_same(self, watch: Watch, found: Evidence, context: RunContext) -> bool:
         """Whether what the rule found is its last alert come back: soon after, or begun before that was over."""
@@ -249,13 +251,16 @@ class Incidents:
         return [owner for _, owner in sorted(effects, key=lambda pair: pair[0])]
 
     def _author_of(self, watch: Watch, found: Evidence) -> Watch | None:
-        """The rule whose closed alert had this symptom, if the symptom is back from the time when that was open."""
+        """The rule whose closed alert explains a finding that is from the time when that was open."""
         for owner in self.watches.values():
             alert = self.alerts.get(owner.last_incident or 0)
             if owner is watch or owner.holds or alert is None or alert.resolved_step is None:
                 continue
             began = alert.resolved_step if found.first_step is None else found.first_step
-            if watch.rule.name in alert.symptoms and began < alert.resolved_step:
+            is_symptom = watch.rule.name in alert.symptoms
+            could_be = owner.rule.name in watch.rule.symptom_of and (alert.first_step or 0) <= began
+            could_be = could_be and watch.severity_of(found) <= alert.severity
+            if (is_symptom or could_be) and began < alert.resolved_step:
                 return owner
         return None
 

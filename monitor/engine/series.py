@@ -100,6 +100,7 @@ class Trail:
     def __init__(self, cells: int = 512) -> None:
         self._cells = cells
         self._span = 1
+        self._signal: Signal | None = None  # as arrays, until there is a new cell
         self._pending: list[float] = []
         self._steps: list[int] = []
         self._values: list[float] = []
@@ -111,6 +112,7 @@ class Trail:
         self._steps.append(step)
         self._values.append(sum(self._pending) / self._span)
         self._pending.clear()
+        self._signal = None
         if len(self._values) == self._cells:
             pairs = zip(self._values[::2], self._values[1::2], strict=True)
             self._values = [(a + b) / 2 for a, b in pairs]
@@ -118,4 +120,6 @@ class Trail:
             self._span *= 2
 
     def newest(self, n: int) -> Signal:
-        return Signal(np.array(self._steps[-n:], np.int64), np.array(self._values[-n:], np.float64))
+        if self._signal is None:
+            self._signal = Signal(np.array(self._steps, np.int64), np.array(self._values, np.float64))
+        return Signal(self._signal.steps[-n:], self._signal.values[-n:])

@@ -56,5 +56,5 @@ RULE = Rule(
     window=START,
     hold=1,
     quiet=Gate.ADVERSARIAL | Gate.SWITCH,
-    symptom_of=(*STRUCTURE, "non-finite", "wrong-sign"),
+    symptom_of=(*STRUCTURE, "non-finite"),
 )

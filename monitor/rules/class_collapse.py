@@ -1,7 +1,8 @@
 r"""The network never recognises some classes, and goes on without them.
 
 Signals       val_recall, val_total, val_predicted: of every class, one row an evaluation; val_hit: the accuracy
-Formula       per class with at least 10 validation samples: r = largest recall of 5 evaluations;
+Formula       per class with at least 10 validation samples, and a quarter of the most frequent one's: r = largest
+              recall of 5 evaluations;
               share = its share of all predictions in the newest evaluation;
               move = range of the accuracy over those 5
 Fires         any r <= 0.02 while another class is above 0.5, training loss below 0.8 of its start, move < 0.02;
@@ -30,6 +31,9 @@ from monitor.rules.rule import STRUCTURE, Clock, Evidence, Gate, Rule, Signal, l
 EVALUATIONS = 5
 ENOUGH_SAMPLES = 10
 LOST, KNOWN = 0.02, 0.5
+#: A class that is rarer than the most frequent one by more than this is for the rule class-imbalance; of letters in a
+#: text, most are.
+COMMON = 4
 
 
 def check(
@@ -43,7 +47,8 @@ def check(
 ) -> Evidence | None:
     if len(val_recall) < EVALUATIONS:
         return None
-    enough = val_total.values[-1] >= ENOUGH_SAMPLES
+    total = val_total.values[-1]
+    enough = total >= max(ENOUGH_SAMPLES, total.max() / COMMON)
     recall = np.where(enough, val_recall.values[-EVALUATIONS:], np.nan)
     best = np.max(recall, axis=0)
     lost = enough & (best <= LOST / level)
@@ -96,5 +101,16 @@ RULE = Rule(
     hold=1,
     warm_up=200,
     quiet=Gate.SWITCH,
-    symptom_of=(*STRUCTURE, "non-finite", "dead-units", "divergence", "slow", "class-imbalance"),
+    symptom_of=(
+        *STRUCTURE,
+        "non-finite",
+        "dead-units",
+        "saturated-units",
+        "vanishing-gradient",
+        "divergence",
+        "slow",
+        "lr-collapse",
+        "never-learns",
+        "class-imbalance",
+    ),
 )

@@ -68,6 +68,11 @@ class RunContext:
         return max(self.start - self.best, DROP_FLOOR * abs(self.start))
 
     @property
+    def base(self) -> float:
+        """The level that a run should come well below: the trivial loss, or its start where that is unknown."""
+        return self.start if self.trivial is None else self.trivial
+
+    @property
     def reference(self) -> float:
         """The level of a run that has learned nothing: its start, or the trivial loss if that is higher."""
         return self.start if self.trivial is None else max(self.start, self.trivial)

@@ -2,7 +2,8 @@ r"""Most units of a layer are zero for every sample: they get no gradient and wi
 
 Signals       dead_frac: share of units of a layer that were zero over a whole probed batch, the newest probes
 Formula       low = the smallest share of a layer in 5 probes in a row
-Fires         low > 0.8 in any layer
+Fires         low > 0.8 in any layer; a notice while the loss is below half of the trivial one (of its start if that
+              is unknown) and no layer is above 0.95: the run does without them
 Evidence      dead_frac: low of the worst layer; layers: how many are beyond the limit; probes
 Action        Lower the learning rate and start again with those layers re-initialised, or use LeakyReLU.
 Quiet on      the share of raw zeros, of which half is normal behind a ReLU; fewer than 5 probes; layers without a
@@ -23,6 +24,7 @@ from monitor.rules.rule import STRUCTURE, Clock, Evidence, Rule, Signal, listed,
 
 PROBES = 5
 SHARE, CRITICAL_SHARE = 0.8, 0.95
+HALF = 0.5
 
 
 def check(dead_frac: Signal, context: RunContext, *, level: float = 1.0) -> Evidence | None:
@@ -34,11 +36,12 @@ def check(dead_frac: Signal, context: RunContext, *, level: float = 1.0) -> Evid
     if not beyond.any():
         return None
     worst = float(low[beyond].max())
+    severity = Severity.NOTICE if context.level < HALF * context.base else Severity.WARNING
     steps = dead_frac.steps[-PROBES:]
     return Evidence(
         {"dead_frac": worst, "layers": int(beyond.sum()), "probes": PROBES},
         first_step=int(steps[0]),
-        severity=Severity.CRITICAL if worst > CRITICAL_SHARE else Severity.WARNING,
+        severity=Severity.CRITICAL if worst > CRITICAL_SHARE else severity,
         where=tuple(name for name, is_dead in zip(context.layers, beyond, strict=False) if is_dead),
     )
 

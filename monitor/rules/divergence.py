@@ -7,7 +7,8 @@ Fires         lost > max(8 SE, D / 2, |best| / 20) and
               (cur > ref + max(6 SE, |ref| / 2), or all of the newest 16 are above ref + |ref| / 2 whatever the SE
               or  rise > max(6 SE, |ref| / 5) and lost > 0.75 D
               or  lost > 0.9 D where D is a true gain, of 15 % of the start at least);
-              at once if the newest 2 are above 100 ref, of coarse rows above 10 ref
+              at once if the newest 2 are above 100 ref, of coarse rows above 10 ref, or if 3 of the newest 16 are
+              above 10 ref and the median of the 16 is above ref
 Evidence      loss: cur; best; start; ratio: cur / start; rise
 Action        Lower the learning rate to a third and reload the checkpoint from before the rise.
 Quiet on      noise about a level, a slow rise within the gains, several optimizers, a learning rate that has just
@@ -35,7 +36,7 @@ from monitor.rules.statistics import median, median_se, theil_sen
 #: Steps in a level, and in the slope; shorter ones follow single batches, longer ones lose the steps before the NaN.
 LEVEL, SLOPE = 16, 32
 #: Two losses in a row that are so many times the reference need no third one; a coarse row stands for many losses.
-EXPLODED, EXPLODED_ROW = 100.0, 10.0
+EXPLODED, EXPLODED_ROW, BURSTS = 100.0, 10.0, 3
 #: The learning rate to try: a third leaves the unstable region in one or two steps and costs little if it is too low.
 LR_FACTOR = 0.3
 
@@ -48,6 +49,8 @@ def check(loss: Signal, context: RunContext, *, level: float = 1.0) -> Evidence 
         return explosion(loss, context)
     if len(loss) < LEVEL:
         return None
+    if bursts(loss, context):
+        return explosion(loss, context)
     cur, se = median(loss.values[-LEVEL:]), median_se(context.noise, LEVEL)
     lost = cur - context.best
     # No noise about the reference puts 16 losses in a row above it; an explosion is its own noise, and hides in SE.
@@ -72,6 +75,14 @@ def check(loss: Signal, context: RunContext, *, level: float = 1.0) -> Evidence 
 def newest_two(loss: Signal) -> float:
     """The smaller one."""
     return min(float(loss.values[-1]), float(loss.values[-2])) if len(loss) > 1 else 0.0
+
+
+def bursts(loss: Signal, context: RunContext) -> bool:
+    """Whether the newest losses jump about far above the reference; they may come to rest on ruins near it."""
+    newest, ref = loss.values[-LEVEL:], context.reference
+    if not 0 < EXPLODED_ROW * ref < newest.max():
+        return False
+    return int(np.count_nonzero(newest > EXPLODED_ROW * ref)) >= BURSTS and median(newest) > ref
 
 
 def explosion(loss: Signal, context: RunContext) -> Evidence:

@@ -90,6 +90,7 @@ RULE = Rule(
     check=check,
     clock=Clock.STEPS,
     window=RECENT + PAST,
+    every=RECENT,
     hold=1,
     warm_up=RECENT + PAST,
     quiet=TREND,

@@ -1,8 +1,9 @@
 r"""The learning rate has come down to nothing long before the run has learned its task.
 
-Signals       update_ratio: of every layer, the newest probes
+Signals       lr: the largest learning rate, and its past; the update ratios
 Formula       low = training steps for which the learning rate has been below 0.9e-3 of its peak;  u = the largest of
-              the layers' median update ratios;  base = the trivial loss, or the start if that is unknown
+              the layers' median update ratios in the newest 5 probes;  base = the trivial loss, or the start if that
+              is unknown
 Fires         low > max(50, a tenth of the steps so far), u < 3e-6, the loss is above 0.3 base and the training
               accuracy, where there is one, is below 0.9
 Evidence      lr; peak; steps: low; update_ratio: u; loss
@@ -12,35 +13,33 @@ Quiet on      the end of a cosine or of a linear decay, which is a few percent o
 False alarms  0 of 244 healthy small networks (387,600 steps) in the pilot
 Source        a share of the run, so that a planned end is none: a cosine is below 1e-3 for its last 2 %; chosen
 
->>> context = RunContext(points=1000, start=2.3, level=2.0, lr=1e-9, lr_peak=0.1, lr_low_points=400)
->>> check(Signal.of(np.full((5, 2), 1e-8)), context)["steps"]
+>>> context = RunContext(
+...     points=1000, start=2.3, level=2.0, lr=1e-9, lr_peak=0.1, lr_low_points=400, update_ratio=1e-8
+... )
+>>> check(Signal.of([1e-9]), context)["steps"]
 400
 """
 
 from __future__ import annotations
 
-import numpy as np
-
 from monitor.model import Action, Severity
 from monitor.rules.context import RunContext
 from monitor.rules.rule import Clock, Evidence, Gate, Rule, Signal
 
-PROBES = 5
 STEPS, SHARE = 50, 0.1
 STILL = 3e-6
 #: The most that a command raises the learning rate by.
 MAX_COMMAND = 100.0
 
 
-def check(update_ratio: Signal, context: RunContext, *, level: float = 1.0) -> Evidence | None:
-    if len(update_ratio) < PROBES or context.lr is None or context.lr_peak is None:
+def check(lr: Signal, context: RunContext, *, level: float = 1.0) -> Evidence | None:
+    if context.lr is None or context.lr_peak is None or not len(lr):
         return None
     if not context.lr_low_points > level * max(STEPS, SHARE * context.points):
         return None
-    ratios = np.median(update_ratio.values[-PROBES:], axis=0)
-    known = ratios[np.isfinite(ratios)]
-    base = context.start if context.trivial is None else context.trivial
-    if not (known.size and known.max() < STILL / level and context.level > 0.3 * level * base):
+    if context.update_ratio is None or not context.update_ratio < STILL / level:
+        return None
+    if not context.level > 0.3 * level * context.base:
         return None
     if context.accuracy is not None and context.accuracy > 0.9 / level:
         return None
@@ -48,7 +47,7 @@ def check(update_ratio: Signal, context: RunContext, *, level: float = 1.0) -> E
         "lr": context.lr,
         "peak": context.lr_peak,
         "steps": context.lr_low_points,
-        "update_ratio": float(known.max()),
+        "update_ratio": context.update_ratio,
         "loss": context.level,
     }
     return Evidence(numbers, first_step=max(1, context.step - context.lr_low_points))
@@ -74,14 +73,15 @@ def offers(found: Evidence, _context: RunContext) -> tuple[Action, ...]:
 
 RULE = Rule(
     name="lr-collapse",
-    signals=("update_ratio",),
+    signals=("lr",),
     severity=Severity.WARNING,
     summary=summary,
     action=action,
     offers=offers,
     check=check,
-    clock=Clock.LAYERS,
+    clock=Clock.STEPS,
     window=8,
+    every=24,
     hold=3,
     warm_up=100,
     quiet=Gate.ADVERSARIAL | Gate.SWITCH,

@@ -39,7 +39,7 @@ def check(loss: Signal, context: RunContext, *, level: float = 1.0) -> Evidence 
     steps = ROWS if context.is_coarse else STEPS
     if len(loss) < steps:
         return None
-    base = context.start if context.trivial is None else context.trivial
+    base = context.base
     if not (context.best > (1 - LEARNED / level) * base > 0) or knows_something(context):
         return None
     middle = median(loss.values[-steps:])

@@ -74,6 +74,7 @@ TREND: Final = Gate.ADVERSARIAL | Gate.LR_RISE | Gate.SWITCH
 
 #: How a loop is built wrong, or fed wrong: what explains nearly all that goes wrong after it.
 STRUCTURE: Final = (
+    "wrong-sign",
     "missing-zero-grad",
     "frozen-parameters",
     "double-softmax",

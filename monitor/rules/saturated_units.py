@@ -3,12 +3,12 @@ r"""Most units of a hidden layer stand at the limits of their tanh or sigmoid, w
 Signals       saturated_frac: share of units of a layer that were at their limits in 95 % of the samples, the newest
               probes
 Formula       low = the smallest share of a layer in 5 probes in a row
-Fires         low > 0.5 in a layer that is not the last, while the loss is above 0.3 of the trivial one (of its start
-              if that is unknown)
+Fires         low > 0.5 in a layer that is not the last; a notice once the loss is below 0.3 of the trivial one (of
+              its start if that is unknown): the run does with them
 Evidence      saturated_frac: low of the worst layer; layers: how many are beyond the limit; probes
 Action        Normalise the inputs, initialise with a smaller gain, or put a normalisation before the nonlinearity.
-Quiet on      the gates of recurrent cells, which are no modules; the last layer, whose output is to be 0 or 1; a
-              network that has learned its task; fewer than 5 probes; several optimizers
+Quiet on      the gates of recurrent cells, which are no modules; the last layer, whose output is to be 0 or 1; fewer
+              than 5 probes; several optimizers
 False alarms  0 of 244 healthy small networks (387,600 steps) in the pilot
 Source        Glorot and Bengio 2010, "Understanding the difficulty of training deep feedforward neural networks"; the
               limits 0.97 and 0.03 to 0.97: Karpathy, makemore part 3; 0.5 and 5 probes are chosen
@@ -32,9 +32,6 @@ SHARE = 0.5
 def check(saturated_frac: Signal, context: RunContext, *, level: float = 1.0) -> Evidence | None:
     if len(saturated_frac) < PROBES:
         return None
-    base = context.start if context.trivial is None else context.trivial
-    if not context.level > 0.3 * level * base:
-        return None
     # A layer without a value in one of the probes compares false, and stays out.
     low = saturated_frac.values[-PROBES:, :-1].min(axis=0)
     beyond = low > SHARE * level
@@ -43,6 +40,7 @@ def check(saturated_frac: Signal, context: RunContext, *, level: float = 1.0) ->
     return Evidence(
         {"saturated_frac": float(low[beyond].max()), "layers": int(beyond.sum()), "probes": PROBES},
         first_step=int(saturated_frac.steps[-PROBES]),
+        severity=Severity.WARNING if context.level > 0.3 * context.base else Severity.NOTICE,
         where=tuple(name for name, is_beyond in zip(context.layers, beyond, strict=False) if is_beyond),
     )
 

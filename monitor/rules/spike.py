@@ -31,7 +31,7 @@ import numpy as np
 
 from monitor.model import Action, Severity
 from monitor.rules.context import RunContext
-from monitor.rules.rule import TREND, Clock, Evidence, Rule, Signal, rounded
+from monitor.rules.rule import STRUCTURE, TREND, Clock, Evidence, Rule, Signal, rounded
 from monitor.rules.statistics import mad, median
 
 RECENT, PAST, AFTER = 16, 128, 8
@@ -121,5 +121,5 @@ RULE = Rule(
     hold=1,
     warm_up=RECENT + PAST,
     quiet=TREND,
-    symptom_of=("non-finite", "divergence", "exploding-gradient"),
+    symptom_of=(*STRUCTURE, "non-finite", "divergence", "exploding-gradient"),
 )

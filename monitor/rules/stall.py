@@ -47,6 +47,9 @@ def check(loss_trail: Signal, context: RunContext, *, level: float = 1.0) -> Evi
     if length > len(loss_trail):
         return None
     means = block_means(loss_trail.values[-length:], min(length, MAX_BLOCKS))
+    half = means.size // 2
+    if float(means[:half].mean() - means[half:].mean()) > 0.02 / level * context.drop:  # cheap: it plainly falls
+        return None
     z = mann_kendall_z(means)
     gain = -theil_sen(means) * means.size / context.drop
     gain_se = difference_noise(means) * math.sqrt(12 / means.size) / context.drop

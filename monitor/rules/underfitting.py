@@ -1,13 +1,13 @@
-r"""Training and validation have both come to rest far from the task: the model, not the data, is what limits them.
+r"""Training and validation both stay far from the task: the model, not the data, is what limits them.
 
 Signals       loss_trail: the run's loss in block medians; val_loss, train_level: one value an evaluation
 Formula       gain = -Theil-Sen slope times length of the newest max(400 steps, 15 % of the run), over D;
               base = trivial loss, or start if that is unknown;  v, t = the newest validation and training level
-Fires         gain < 2 %, 0.3 base < level < 0.97 base, |v - t| < 20 % of v, and the training accuracy, where there is
-              one, is below 0.6
+Fires         0.3 base < level < 0.97 base and gain < 2 %, or level > base / 2 and gain D < 0.15 base;
+              |v - t| < 20 % of v, and the training accuracy, where there is one, is below 0.6
 Evidence      level; base; val_loss: v; gain; accuracy where there is one
 Action        Enlarge the model, lower the weight decay, or train with a higher learning rate.
-Quiet on      a loss that still falls, a gap to the validation (see overfitting), the first 1000 steps, several
+Quiet on      a loss that still falls well, a gap to the validation (see overfitting), the first 500 steps, several
               optimizers; a run that has learned nothing at all (see never-learns)
 False alarms  never above a notice: how far a model can come on these data is not known; info where the trivial loss
               is not known either
@@ -35,7 +35,7 @@ def check(
 ) -> Evidence | None:
     if len(loss_trail) < MIN_BLOCKS or not len(val_loss) or not len(train_level):
         return None
-    base = context.start if context.trivial is None else context.trivial
+    base = context.base
     if not 0.3 * level * base < context.level < base * (1 - 0.03 * level):
         return None
     if context.accuracy is not None and context.accuracy >= 0.6 / level:
@@ -50,7 +50,8 @@ def check(
         return None
     means = block_means(loss_trail.values[-length:], min(length, MAX_BLOCKS))
     gain = -theil_sen(means) * means.size / context.drop
-    if not gain < 0.02 / level:
+    is_far = context.level > level * base / 2 and gain * context.drop < 0.15 / level * base
+    if not (gain < 0.02 / level or is_far):
         return None
     numbers = {"level": context.level, "base": base, "val_loss": v, "gain": gain}
     if context.accuracy is not None:
@@ -62,8 +63,8 @@ def check(
 def summary(found: Evidence, context: RunContext) -> str:
     guess = "the start" if context.trivial is None else "guessing"
     return (
-        f"training loss {found['level']:.3g} and validation loss {found['val_loss']:.3g} have come to rest at "
-        f"{found['level'] / found['base']:.0%} of the loss of {guess}"
+        f"training loss {found['level']:.3g} and validation loss {found['val_loss']:.3g} stay at "
+        f"{found['level'] / found['base']:.0%} of the loss of {guess}, and hardly fall"
     )
 
 
@@ -78,7 +79,7 @@ RULE = Rule(
     window=512,
     every=64,
     hold=3,
-    warm_up=1000,
+    warm_up=500,
     quiet=TREND | Gate.WARM_UP,
     symptom_of=(
         *STRUCTURE,

@@ -40,7 +40,7 @@ def check(
 ) -> Evidence | None:
     if len(layer_grad_norm) < PROBES or len(update_ratio) < PROBES or not len(context.layer_sizes):
         return None
-    base = context.start if context.trivial is None else context.trivial
+    base = context.base
     if not context.level > 0.3 * level * base:
         return None
     sizes = np.sqrt(np.maximum(context.layer_sizes, 1))

@@ -73,6 +73,7 @@ RULE = Rule(
     check=check,
     clock=Clock.STEPS,
     window=8,
+    every=16,
     hold=1,
     symptom_of=("non-finite",),
 )

@@ -187,6 +187,23 @@ def test_a_cause_that_is_found_later_takes_the_alert_over():
     assert (alert.first_step, alert.raised_step) == (50, 112)
 
 
+def test_a_finding_from_the_time_of_an_alert_that_is_over_belongs_to_that():
+    def later(loss, context, *, level=1.0):
+        return Evidence({"loss": 1.0}, first_step=90) if context.points >= 160 else None
+
+    loss = np.where((np.arange(1, 241) > 80) & (np.arange(1, 241) <= 120), 10.0, 1.0)
+    (alert,) = judged(named("cause", 5), named("effect", 5, "cause", check=later), loss=loss)
+    assert (alert.rule, alert.symptoms, alert.resolved_step) == ("cause", ["effect"], None)
+
+
+def test_a_rule_that_looks_seldom_has_its_last_look_at_the_end():
+    engine = Engine([above(5, every=64), above(5, every=8, name="often")], on_fault=fail)
+    engine.hello(HELLO)
+    engine.feed(batch({"train/loss": step_up(80, 120)}))
+    assert [alert.rule for alert in engine.alerts] == ["often"]
+    assert [alert.rule for alert in engine.finish(None)] == ["above"]
+
+
 def test_two_alerts_that_turn_out_to_have_one_cause_become_one_incident():
     def began_early(loss, context, *, level=1.0):
         return Evidence({"loss": 1.0}, first_step=50) if loss.values[-1] > 5 else None

@@ -1,3 +1,5 @@
+import numpy as np
+
 from monitor.model import Severity
 from tests.synthetic_runs import batch, falling, judge
 
@@ -5,7 +7,8 @@ from tests.synthetic_runs import batch, falling, judge
 def run(*dead_frac: float):
     """A run whose layer conv2 has these shares of dead units, one a probe."""
     stats = {10 * i: {"dead_frac": [0.3, share, 0.0]} for i, share in enumerate(dead_frac, 1)}
-    return judge(batch({"train/loss": falling(10 * len(dead_frac))}, layers=stats))
+    alerts = judge(batch({"train/loss": np.full(10 * len(dead_frac), 2.0)}, layers=stats))
+    return tuple(alert for alert in alerts if alert.rule == "dead-units")
 
 
 def test_named_at_the_fifth_probe_with_layer_and_first_step():
@@ -18,6 +21,15 @@ def test_named_at_the_fifth_probe_with_layer_and_first_step():
 def test_a_layer_that_is_all_dead_is_critical():
     (alert,) = run(1.0, 1.0, 1.0, 1.0, 1.0)
     assert alert.severity is Severity.CRITICAL
+
+
+def test_a_notice_where_the_loss_has_halved_without_them():
+    stats = {10 * i: {"dead_frac": [0.3, 0.83, 0.0]} for i in range(1, 30)}
+    (alert,) = judge(batch({"train/loss": falling(300, end=0.1)}, layers=stats))
+    assert alert.severity is Severity.WARNING  # it was said before that
+    late = {step: row for step, row in stats.items() if step > 200}
+    (alert,) = judge(batch({"train/loss": falling(300, end=0.1)}, layers=late))
+    assert alert.severity is Severity.NOTICE
 
 
 def test_silent_on_four_probes():

@@ -83,3 +83,16 @@ def test_silent_on_a_value_loss_that_rises_with_the_reward():
 
 def test_silent_on_negative_losses_that_fall():
     assert judge_loss(falling(1000, start=1.0, end=-5.0, noise=0.1)) == ()
+
+
+def test_a_start_that_jumps_about_far_above_itself_and_comes_to_rest_on_ruins_is_named_at_once():
+    loss = np.full(100, 2.33)
+    loss[:24] = [2.28, 2.6, 2.33, 2.35, 2.29, 2.33, 2.13, 3.1, 17, 482, 4.4, 15, 798, 3.9, 38, 3.1, *[3.5] * 8]
+    alert = next(alert for alert in judge_loss(loss) if alert.rule == "divergence")
+    assert (alert.severity, alert.raised_step) == (Severity.CRITICAL, 16)
+
+
+def test_a_start_is_the_first_loss_where_the_first_two_updates_blow_it_up():
+    loss = np.append([4.5, 17.0, 30.0], np.full(97, 12.0))
+    (alert,) = judge_loss(loss)
+    assert (alert.rule, alert.raised_step, alert.evidence["start"]) == ("divergence", 32, 4.5)

@@ -20,7 +20,7 @@ def each_ten_steps(steps: int = 600) -> np.ndarray:
 
 def test_a_rate_that_falls_tenfold_each_ten_steps_is_named_with_the_step_at_which_it_was_gone():
     (alert,) = run(each_ten_steps(), scheduler="StepLR", scheduler_steps_per="step")
-    assert (alert.severity, alert.raised_step) == (Severity.WARNING, 120)
+    assert (alert.severity, alert.raised_step) == (Severity.WARNING, 168)
     assert alert.first_step == 41
     assert alert.action == (
         "Call StepLR once an epoch: it is stepped with each batch; or give it the number of batches to span"
@@ -60,4 +60,4 @@ def test_resolves_when_the_rate_comes_back():
     lr = each_ten_steps()
     lr[300:] = 0.1
     (alert,) = run(lr)
-    assert alert.resolved_step == 330
+    assert alert.resolved_step == 360

@@ -27,8 +27,9 @@ def test_silent_on_four_probes():
     assert run(*[[0.9, 0.9, 0.0]] * 4) == ()
 
 
-def test_silent_once_the_task_is_learned():
-    assert run(*[[0.9, 0.9, 0.0]] * 10, loss=falling(150, end=0.0) * 0.2) == ()
+def test_a_notice_once_the_task_is_learned():
+    (alert,) = run(*[[0.9, 0.9, 0.0]] * 10, loss=falling(150, end=0.0) * 0.2)
+    assert alert.severity is Severity.NOTICE
 
 
 def test_silent_on_half_of_the_units():

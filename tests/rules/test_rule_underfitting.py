@@ -20,17 +20,22 @@ def run(loss: np.ndarray, val_over_train: float = 1.03, accuracy: float | None =
 
 def test_a_rest_far_from_the_task_in_training_and_validation_is_a_notice():
     (alert,) = run(resting())
-    assert (alert.severity, alert.raised_step) == (Severity.NOTICE, 1152)
-    assert alert.summary.endswith("have come to rest at 65% of the loss of guessing")
+    assert (alert.severity, alert.raised_step) == (Severity.NOTICE, 960)
+    assert alert.summary.endswith("stay at 65% of the loss of guessing, and hardly fall")
 
 
 def test_without_a_known_trivial_loss_the_start_is_the_measure():
     (alert,) = run(resting(), accuracy=None, facts={"objective": "mse"})
-    assert alert.summary.endswith("have come to rest at 65% of the loss of the start")
+    assert alert.summary.endswith("stay at 65% of the loss of the start, and hardly fall")
 
 
-def test_silent_while_it_still_falls():
-    assert run(resting() - np.linspace(0.0, 0.5, 3000)) == []
+def test_silent_while_it_still_falls_well():
+    assert run(np.linspace(2.3, 0.5, 1500)) == []
+
+
+def test_far_from_the_task_a_slow_fall_is_a_notice_too():
+    (alert,) = run(np.append(np.linspace(2.3, 2.0, 200), np.linspace(2.0, 1.8, 400)), accuracy=0.2)
+    assert (alert.severity, alert.raised_step) == (Severity.NOTICE, 600)
 
 
 def test_silent_on_a_gap_to_the_validation():
@@ -50,7 +55,7 @@ def test_silent_on_a_run_that_has_learned_nothing():
 
 
 def test_silent_while_a_run_is_short():
-    assert run(resting()[:990]) == []
+    assert run(resting()[:490]) == []
 
 
 def test_resolves_when_it_falls_again():
