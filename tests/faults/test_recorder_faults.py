@@ -184,15 +184,26 @@ def test_a_recorder_that_cannot_start_costs_one_warning(toy_run):
     assert "No module named 'msgspec'" in line
 
 
+def spoiled_while_stopped(file, recorder_pid):
+    """Stop the recorder, and make its file one that it does not know; False if it was stopped while it wrote."""
+    os.kill(recorder_pid, signal.SIGSTOP)
+    db = sqlite3.connect(file, timeout=0)
+    try:
+        db.execute("PRAGMA user_version=99")
+    except sqlite3.OperationalError:
+        os.kill(recorder_pid, signal.SIGCONT)
+        return False
+    finally:
+        db.close()
+    return True
+
+
 def test_a_file_that_is_not_a_run_file_and_lies_in_the_way_is_left_alone(toy_run):
     # The name is not known before the start, so the first recorder is the one to make it and the second to meet it.
     toy_run.train(10_000_000, "wait", 0.001)
     first = toy_run.wait_live()
     until(lambda: len(toy_run.committed_steps()) > 10)
-    os.kill(first.recorder_pid, signal.SIGSTOP)
-    db = sqlite3.connect(toy_run.file(), timeout=10)
-    db.execute("PRAGMA user_version=99")
-    db.close()
+    until(lambda: spoiled_while_stopped(toy_run.file(), first.recorder_pid))
     os.kill(first.recorder_pid, signal.SIGKILL)
 
     second = until(lambda: (live := toy_run.live()) and live.recorder_pid != first.recorder_pid and live)

@@ -65,7 +65,7 @@ def test_history_after_a_batch_begins_right_behind_it_although_pages_are_longer(
     _, rest = monitor.history(after_seq=3)
 
     first = next(message for message in rest if isinstance(message, wire.Batch))
-    assert first.first_seq == 4
+    assert (first.first_seq or first.seq) == 4
     last = [message.seq for message in whole if isinstance(message, wire.Batch)][-1]
     assert [message.seq for message in rest if isinstance(message, wire.Batch)][-1] >= last
 
