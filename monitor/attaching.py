@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from monitor.inject import Refused, Target, candidates, inject, inspect
-from monitor.inject.private import unsafe
+from monitor.inject.private import unsafe, unsafe_inside
 from monitor.record import registry
 
 USAGE = 2
@@ -29,6 +29,8 @@ PATIENCE_S = 5.0
 SERVED_S = 5.0
 #: What the probe needs there, by the names that ``pip`` knows.
 PACKAGES = {"zmq": "pyzmq"}
+#: As the files of those begin, with the libraries that come along.
+_LENT = ("msgspec", "zmq", "pyzmq", "numpy", "platformdirs")
 
 
 @dataclass
@@ -135,9 +137,7 @@ def _ask(pid: int, request: dict[str, Any], folders: Sequence[str]) -> Answer:
     package = _probe_folder()
     lent = _lent_folders(target, folders)
     with _as_owner(target):
-        for folder in (package, *lent):
-            if reason := unsafe(folder):
-                raise Refused(reason)
+        _check_what_is_run(package, lent)
         with _line() as (listener, address):
             request |= {
                 "address": address,
@@ -214,6 +214,18 @@ def _probe_folder() -> Path:
 
 
 # --------------------------------------------------------------------------------------------- what it may borrow
+
+
+def _check_what_is_run(package: Path, lent: Sequence[Path]) -> None:
+    """The probe, its recorder, and what is lent: Refused if others can write any of it."""
+    packages = [package, package.parent / "monitor", *(each for folder in lent for each in _packages(folder))]
+    for reason in (*map(unsafe, lent), *map(unsafe_inside, packages)):
+        if reason:
+            raise Refused(reason)
+
+
+def _packages(folder: Path) -> list[Path]:
+    return [each for name in _LENT for each in folder.glob(f"{name}*")]
 
 
 def _lent_folders(target: Target, folders: Sequence[str]) -> list[Path]:

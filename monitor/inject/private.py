@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import grp
 import os
 import pwd
@@ -14,13 +15,32 @@ def unsafe(path: Path) -> str | None:
     place = path.resolve()
     for each in (place, *place.parents):
         state = each.stat()
-        if state.st_uid not in (0, os.geteuid()):
-            return f"{each} belongs to {_name(state.st_uid)}; only files of your own and of root are run"
         is_sticky_folder = stat.S_ISDIR(state.st_mode) and bool(state.st_mode & stat.S_ISVTX)
-        if each != place and is_sticky_folder:
-            continue  # others may add to it, and not replace what is there
-        if state.st_mode & stat.S_IWOTH or (state.st_mode & stat.S_IWGRP and not _is_own_group(state.st_gid)):
-            return f"{each} can be written by others; take that right away (chmod go-w) to have it run"
+        # To a sticky folder others may add, and not replace what is there.
+        if reason := _fault(each, state, may_be_added_to=each != place and is_sticky_folder):
+            return reason
+    return None
+
+
+def unsafe_inside(path: Path) -> str | None:
+    """The same for a package with all that is in it."""
+    if reason := unsafe(path):
+        return reason
+    for folder, folders, files in os.walk(path.resolve()):
+        for name in (*folders, *files):
+            each = Path(folder, name)
+            with contextlib.suppress(FileNotFoundError):  # another process has just compiled a file
+                if reason := unsafe_inside(each) if each.is_symlink() else _fault(each, each.stat()):
+                    return reason
+    return None
+
+
+def _fault(path: Path, state: os.stat_result, *, may_be_added_to: bool = False) -> str | None:
+    if state.st_uid not in (0, os.geteuid()):
+        return f"{path} belongs to {_name(state.st_uid)}; only files of your own and of root are run"
+    is_for_others = state.st_mode & stat.S_IWOTH or (state.st_mode & stat.S_IWGRP and not _is_own_group(state.st_gid))
+    if is_for_others and not may_be_added_to:
+        return f"{path} can be written by others; take that right away (chmod go-w) to have it run"
     return None
 
 

@@ -161,7 +161,7 @@ def cycles(world, training, number):
 @pytest.mark.parametrize(
     ("shape", "number"),
     [
-        ("functional", 3),
+        ("functional", 2),
         pytest.param("criterion_module", 100, marks=pytest.mark.slow),
         pytest.param("accumulated_amp", 100, marks=pytest.mark.slow),
         pytest.param("loader_with_workers", 100, marks=pytest.mark.slow),

@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -16,7 +15,7 @@ from world import eventually
 
 from monitor import attaching
 from monitor.inject import target
-from monitor.inject.private import unsafe
+from monitor.inject.private import unsafe, unsafe_inside
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="a running process can be entered on Linux only")
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can start a process of another user")
@@ -235,6 +234,22 @@ def test_a_file_that_others_can_write_is_not_run(tmp_path):
     assert unsafe(place) is None
 
 
+def test_a_package_in_which_others_can_write_a_file_is_not_run(tmp_path):
+    package, elsewhere = tmp_path / "package", tmp_path / "elsewhere"
+    package.mkdir()
+    (elsewhere / "inner").mkdir(parents=True)
+    (package / "link").symlink_to(elsewhere)
+    file = elsewhere / "inner" / "code.py"
+    file.touch()
+    assert unsafe_inside(package) is None
+
+    file.chmod(0o666)
+
+    assert (
+        unsafe_inside(package) == f"{file} can be written by others; take that right away (chmod go-w) to have it run"
+    )
+
+
 @as_root
 def test_a_file_of_somebody_else_is_not_run(tmp_path):
     place = tmp_path / "theirs"
@@ -249,7 +264,6 @@ def test_a_folder_that_others_can_write_is_not_lent(world, tmp_path):
     tmp_path.chmod(0o777)
 
     status, _, err = bedside(world, "attach", idle.pid, "--path", tmp_path)
-    time.sleep(0.2)
 
     assert (status, idle.poll()) == (2, None)
     assert err.startswith(f"bedside attach: {tmp_path} can be written by others")

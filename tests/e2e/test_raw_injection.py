@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import statistics
+import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 from world import eventually
 
-from monitor.inject import gdb, inject, inspect
+from monitor.inject import Target, gdb, inject, inspect, remote
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="a running process can be entered on Linux only")
 
@@ -47,9 +50,9 @@ def enter(process, number, way=inject):
     return stopped
 
 
-@pytest.mark.parametrize("number", [50, pytest.param(1000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("number", [25, pytest.param(1000, marks=pytest.mark.slow)])
 def test_a_program_that_is_entered_again_and_again_computes_what_it_computes_alone(world, number):
-    steps = 2000 + 20 * number
+    steps = 1000 + 20 * number
     entered = program(world, steps)
     stopped = enter(entered, number)
 
@@ -98,7 +101,7 @@ def test_a_program_that_is_killed_while_it_is_entered_is_no_error_of_ours(world)
 
 @pytest.mark.skipif(shutil.which("gdb") is None, reason="gdb is not installed: apt-get install gdb")
 def test_gdb_is_a_way_in_too(world):
-    process = program(world, 6000)
+    process = program(world, 4000)
     (took_s,) = enter(process, 1, way=gdb.inject)
     eventually(lambda: process.poll() is not None)
 
@@ -106,3 +109,19 @@ def test_gdb_is_a_way_in_too(world):
 
     print(f"gdb took {took_s * 1e3:.0f} ms")
     assert (process.returncode, out.split()[0], err) == (0, "1", "")
+
+
+@pytest.mark.skipif(shutil.which("python3.14") is None, reason="python3.14 is not installed")
+def test_a_python_from_3_14_on_is_entered_by_its_own_door(world):
+    python = Path(shutil.which("python3.14")).resolve()
+    process = subprocess.Popen(
+        [python, "-c", "import time; entered = []; print('ready', flush=True)\nwhile not entered: time.sleep(0.01)"],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    world.started.append(process)
+    process.stdout.readline()
+
+    stopped_s = remote.inject(Target(process.pid, os.geteuid(), 0, 0, (3, 14), python), "entered.append(1)")
+    _, err = process.communicate(timeout=60)
+
+    assert (stopped_s, process.returncode, err) == (0.0, 0, "")
