@@ -66,17 +66,20 @@ class Table:
 
     def __init__(self, keep: int = 16) -> None:
         self._rows: deque[tuple[int, Floats]] = deque(maxlen=keep)
+        self._signal: Signal | None = None  # as arrays, until there is a new row
 
     def append(self, step: int, row: Floats) -> None:
+        self._signal = None
         if self._rows and len(self._rows[-1][1]) != len(row):
             self._rows.clear()
         self._rows.append((step, row))
 
     def newest(self, n: int) -> Signal:
-        rows = list(self._rows)[-n:]
-        if not rows:
-            return Signal(np.empty(0, np.int64), np.empty((0, 0)))
-        return Signal(np.array([step for step, _ in rows], np.int64), np.stack([row for _, row in rows]))
+        if self._signal is None:
+            steps = np.array([step for step, _ in self._rows], np.int64)
+            rows = np.stack([row for _, row in self._rows]) if self._rows else np.empty((0, 0))
+            self._signal = Signal(steps, rows)
+        return Signal(self._signal.steps[-n:], self._signal.values[-n:])
 
 
 class Column:
@@ -85,13 +88,17 @@ class Column:
     def __init__(self, keep: int = 64) -> None:
         self._steps: deque[int] = deque(maxlen=keep)
         self._values: deque[float] = deque(maxlen=keep)
+        self._signal: Signal | None = None  # as arrays, until there is a new value
 
     def append(self, step: int, value: float) -> None:
+        self._signal = None
         self._steps.append(step)
         self._values.append(value)
 
     def newest(self, n: int) -> Signal:
-        return Signal(np.array(self._steps, np.int64)[-n:], np.array(self._values, np.float64)[-n:])
+        if self._signal is None:
+            self._signal = Signal(np.array(self._steps, np.int64), np.array(self._values, np.float64))
+        return Signal(self._signal.steps[-n:], self._signal.values[-n:])
 
 
 class Trail:

@@ -31,6 +31,8 @@ MIN_SCALE, MAX_RATE, MAX_RUN = 1.0, 0.05, 3
 def check(amp_scale: Signal, amp_skipped: Signal, context: RunContext, *, level: float = 1.0) -> Evidence | None:
     if len(amp_scale) < STEPS or len(amp_skipped) < STEPS:
         return None
+    if amp_skipped.values[0] == amp_skipped.values[-1] and amp_scale.values.min() > MIN_SCALE / level:  # cheap
+        return None
     rises = np.diff(amp_skipped.values[-STEPS:])
     skips, run = float(rises.sum()), float(rises[-RECENT:].max())
     scale, rate = float(amp_scale.values[-1]), skips / (STEPS + skips)

@@ -23,6 +23,8 @@ True
 
 from __future__ import annotations
 
+import math
+
 from monitor.model import Action, Severity
 from monitor.rules.context import RunContext
 from monitor.rules.rule import STRUCTURE, TREND, Clock, Evidence, Gate, Rule, Signal
@@ -57,9 +59,10 @@ def check(loss: Signal, context: RunContext, *, level: float = 1.0) -> Evidence 
 
 def knows_something(context: RunContext) -> bool:
     """Whether the accuracy says that the network does more than name the most frequent class."""
-    if context.accuracy is None or context.majority is None:
+    if context.accuracy is None or context.chance is None:
         return False
-    return context.accuracy >= context.majority + KNOWN
+    guess = math.exp(-context.chance) if context.majority is None else context.majority
+    return context.accuracy >= guess + KNOWN
 
 
 def severity(context: RunContext) -> Severity:

@@ -51,7 +51,10 @@ def check(
     rate, course = (tokens_per_s, tokens_per_s_course) if has_tokens else (samples_per_s, samples_per_s_course)
     if len(rate) < STEPS or len(course) < CELLS or not course.values.min() > 0:
         return None
-    usual, now = float(np.quantile(course.values, 0.75)), median(rate.values[-STEPS:])
+    now = median(rate.values[-STEPS:])
+    if course.values.max() < now * RATIO**level:  # cheap, and true of a steady pace
+        return None
+    usual = float(np.quantile(course.values, 0.75))
     ratio = usual / max(now, 1e-9)
     needed = max(math.log(RATIO), SIGMAS * difference_noise(np.log(course.values)))
     if not math.log(max(ratio, 1e-9)) > level * needed:

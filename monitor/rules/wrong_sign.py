@@ -32,9 +32,9 @@ NEVER_NEGATIVE = ("cross_entropy", "binary_cross_entropy", "mse", "l1")
 
 
 def check(loss: Signal, loss_term: Signal, context: RunContext, *, level: float = 1.0) -> Evidence | None:
-    newest, terms = loss.values[-STEPS:], loss_term.values[-STEPS:]
-    if context.objective not in NEVER_NEGATIVE or len(newest) < STEPS or not newest.max() < 0:
+    if context.objective not in NEVER_NEGATIVE or len(loss) < STEPS or not loss.values[-STEPS:].max() < 0:
         return None
+    newest, terms = loss.values[-STEPS:], loss_term.values[-STEPS:]
     if len(terms):
         if len(terms) < STEPS or np.any(np.abs(newest + terms) > np.abs(terms) / 1000 / level):
             return None
