@@ -21,9 +21,11 @@ import zmq
 
 from monitor.keys import Keyring
 from monitor.record import ending, registry
+from monitor.record.bell import Bell
 from monitor.record.commands import Commands
 from monitor.record.desk import HistoryDesk
 from monitor.record.door import Door
+from monitor.record.farewell import Farewell
 from monitor.record.judge import Judge
 from monitor.record.keeper import Keeper
 from monitor.record.pages import first_seq, trimmed
@@ -41,12 +43,6 @@ _ACK_S = 0.2
 _TICK_MS = 250
 _BUSY_MS = 10
 _SILENCE_S = 1.0
-#: After the end of the training process: until its last frames are surely in, and until its end is told anyway.
-_LAST_FRAMES_S = 0.1
-_TELL_S = 0.8
-#: After a goodbye from a training process that is still there: until it is told, and until it is believed.
-_GOODBYE_S = 1.0
-_BELIEVED_S = 30.0
 _GRACE_S = 1.0
 _FULL_DISK_S = 600.0
 
@@ -88,6 +84,7 @@ class Recorder:
     def __init__(self, setup: Setup, context: zmq.Context[zmq.Socket[bytes]]) -> None:
         self._setup = setup
         self._watch = ending.Watch(setup.pid, setup.pidfd)
+        self._farewell = Farewell(self._watch)
         self._in = _bound(context, zmq.ROUTER, setup.address("in"), (zmq.RCVHWM, 64))
         self._live = _bound(context, zmq.XPUB, setup.address("live"), (zmq.SNDHWM, 512))
         self._ask = _bound(context, zmq.ROUTER, setup.address("ask"), *_ASK_OPTIONS)
@@ -98,6 +95,7 @@ class Recorder:
                 self._poller.register(source, zmq.POLLIN)
         self._desk = HistoryDesk(self._ask)
         self._judge = Judge(self._notify)
+        self._bell = Bell(os.environ.get("BEDSIDE_NOTIFY", ""), self._notify)
         self._keeper: Keeper | None = None
         self._hello: wire.Hello | None = None
         self._hello_frame = b""
@@ -112,10 +110,6 @@ class Recorder:
         self._watchers = False
         self._unwatched_s = 0.0
         self._must_leave = False
-        self._told: tuple[wire.Goodbye, float] | None = None
-        self._gone_s: float | None = None
-        self._said: wire.Goodbye | None = None
-        self._over_s: float | None = None
 
     def leave_when_over(self, _signal: int, _frame: FrameType | None) -> None:
         """On SIGTERM: as long as the training goes on it is recorded, but nobody is waited for after it."""
@@ -129,6 +123,7 @@ class Recorder:
             self._note_watchers()
             self._answer()
             self._publish_alerts(self._judge.turn())
+            self._bell.turn()
             for command, why in self._judge.reflexes():
                 self._commands.reflex(command, why, is_over=self._is_ending)
             self._commit()
@@ -144,7 +139,8 @@ class Recorder:
     def _patience_ms(self) -> int:
         if self._judge.is_behind or not (self._desk.is_idle or self._desk.is_blocked):
             return 0
-        return _BUSY_MS if self._desk.is_blocked or (self._gone_s is not None and self._over_s is None) else _TICK_MS
+        is_leaving = self._farewell.is_gone and self._farewell.over_s is None
+        return _BUSY_MS if self._desk.is_blocked or is_leaving else _TICK_MS
 
     # ------------------------------------------------------------------------------- from the training process
 
@@ -170,7 +166,7 @@ class Recorder:
             self._beat, self._beaten_s = message, self._heard_s
             self._live.send(frame)
         elif isinstance(message, wire.Goodbye):
-            self._told = (message, self._heard_s)
+            self._farewell.hear(message)
             self._is_ack_due = True
             if self._keeper is not None:
                 self._keeper.goodbye(frame)
@@ -197,6 +193,7 @@ class Recorder:
             keeper = self._keeper = Keeper(registry.run_path(hello), self._notify)
             for notice in self._early_notices:
                 keeper.notice(notice)
+            self._bell.begin(hello, [told for f in keeper.others() if isinstance(told := wire.decode(f), wire.Alert)])
             self._judge.begin(hello, lambda seq: (batch for batch, _ in keeper.batches_after(seq)))
             if said := self._door.open(hello):
                 self._notify(said)
@@ -228,7 +225,7 @@ class Recorder:
             return
         self._keeper.commit()
         now = time.monotonic()
-        if self._is_ack_due and self._keeper.is_clean and (now >= self._next_ack_s or self._told is not None):
+        if self._is_ack_due and self._keeper.is_clean and (now >= self._next_ack_s or self._farewell.is_told):
             self._is_ack_due = False
             self._next_ack_s = now + _ACK_S
             self._to_sender(wire.Committed(seq=self._keeper.last_seq))
@@ -275,6 +272,7 @@ class Recorder:
         for alert in alerts:
             frame = wire.encode(alert)
             self._live.send(frame)
+            self._bell.ring(alert)
             if self._keeper is not None:
                 self._keeper.alert(alert, frame)
 
@@ -293,7 +291,8 @@ class Recorder:
         """While the training process is there but says nothing, that this line is there, at least."""
         now = time.monotonic()
         silent = now - max(self._heard_s, self._beaten_s) > _SILENCE_S
-        if silent and self._beat is not None and self._gone_s is None and self._over_s is None:
+        is_there = not self._farewell.is_gone and self._farewell.over_s is None
+        if silent and is_there and self._beat is not None:
             self._beaten_s = now
             self._live.send(wire.encode(msgspec.structs.replace(self._beat, time_s=time.time())))
 
@@ -326,40 +325,19 @@ class Recorder:
 
     @property
     def _is_ending(self) -> bool:
-        return self._told is not None or self._gone_s is not None
+        return self._farewell.is_told or self._farewell.is_gone
 
     def _see_the_end(self) -> None:
-        now = time.monotonic()
-        if self._gone_s is None and self._watch.is_gone():
-            self._gone_s = now
-            if self._setup.pidfd is not None:
-                self._poller.unregister(self._setup.pidfd)  # it stays readable from here on
-        if self._gone_s is not None:
-            self._see_it_gone(now, self._gone_s)
-        elif self._told is not None:
-            goodbye, told_s = self._told
-            is_detached = goodbye.reason == "detached"
-            if is_detached or now - told_s > _GOODBYE_S:
-                self._say(goodbye, is_over=is_detached or now - told_s > _BELIEVED_S)
-
-    def _see_it_gone(self, now: float, gone_s: float) -> None:
-        if now - max(gone_s, self._heard_s) < _LAST_FRAMES_S:
-            return
-        told = self._told[0] if self._told else None
-        seen = None if told is not None and told.reason == "detached" else self._watch.exit()
-        if seen is not None or now - gone_s > _TELL_S:
-            step = self._keeper.last_step if self._keeper else 0
-            self._say(ending.goodbye(told, seen, step=step), is_over=True)
-
-    def _say(self, goodbye: wire.Goodbye, *, is_over: bool) -> None:
-        if is_over and self._over_s is None:
-            self._over_s = time.monotonic()
+        was_gone, was_said = self._farewell.is_gone, self._farewell.is_said
+        goodbye = self._farewell.turn(self._heard_s, self._keeper.last_step if self._keeper else 0)
+        if self._farewell.is_gone and not was_gone and self._setup.pidfd is not None:
+            self._poller.unregister(self._setup.pidfd)  # it stays readable from here on
+        if self._farewell.over_s is not None:
             self._commands.end()
-        if self._said is not None and msgspec.structs.replace(goodbye, time_s=self._said.time_s) == self._said:
+        if goodbye is None:
             return
-        if self._said is None:
+        if not was_said:
             self._publish_alerts(self._judge.finish(goodbye))
-        self._said = goodbye
         frame = wire.encode(goodbye)
         self._live.send(frame)
         if self._keeper is not None:
@@ -367,15 +345,16 @@ class Recorder:
             self._commit()
 
     def _is_done(self) -> bool:
-        if self._over_s is None:
+        over_s = self._farewell.over_s
+        if over_s is None or not self._bell.is_idle:
             return False
         now = time.monotonic()
-        if self._keeper is not None and not self._keeper.is_clean and now - self._over_s < _FULL_DISK_S:
+        if self._keeper is not None and not self._keeper.is_clean and now - over_s < _FULL_DISK_S:
             return False
         if self._must_leave:
             return True
         is_watched = self._watchers or not self._desk.is_idle
-        return not is_watched and now - max(self._over_s, self._unwatched_s) > _GRACE_S
+        return not is_watched and now - max(over_s, self._unwatched_s) > _GRACE_S
 
 
 def _bound(

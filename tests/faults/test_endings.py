@@ -1,7 +1,9 @@
 """However the training process ends: the record is complete, and says how it ended within two seconds."""
 
+import os
 import signal
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -29,6 +31,54 @@ def test_an_end_of_its_own_is_told_with_its_exit_code(toy_run, end, reason, exit
     goodbye = only(read_run(toy_run.file()), wire.Goodbye)
 
     assert (goodbye.reason, goodbye.exit_code, goodbye.signal) == (reason, exit_code, signal_name)
+    assert list(points(read_run(toy_run.file()), "lr/0")[0]) == list(range(1, 501))
+
+
+@pytest.mark.parametrize(("end", "name"), [("segmentation fault", "SIGSEGV"), ("abort", "SIGABRT")])
+def test_a_fault_of_its_own_is_told_with_its_signal(toy_run, end, name):
+    process = toy_run.train(500, end)
+    toy_run.wait_live()
+    process.communicate(timeout=20)
+    toy_run.wait_recorder_gone()
+
+    goodbye = only(read_run(toy_run.file()), wire.Goodbye)
+
+    assert (goodbye.reason, goodbye.signal) == ("signal", name)
+    assert list(points(read_run(toy_run.file()), "lr/0")[0]) == list(range(1, 501))
+
+
+@pytest.fixture
+def memory_group():
+    """A memory control group of 96 MiB, of either version."""
+    group = next(filter(None, map(group_of, ("memory", ""))), None)
+    if group is None:
+        pytest.skip("no memory control group can be made here: it takes root and a writable /sys/fs/cgroup")
+    yield group
+    until(lambda: not (group / "cgroup.procs").read_text())
+    group.rmdir()
+
+
+def group_of(version: str) -> Path | None:
+    root = Path("/sys/fs/cgroup") / version
+    group = root / f"bedside-{os.getpid()}"
+    try:
+        (root / "cgroup.procs").read_text()
+        group.mkdir()
+        (group / ("memory.limit_in_bytes" if version else "memory.max")).write_text(str(96 << 20))
+    except OSError:
+        return None
+    return group
+
+
+def test_a_memory_limit_is_told_as_such_and_what_was_recorded_is_there(toy_run, memory_group):
+    process = toy_run.train(500, "memory", GROUP=str(memory_group / "cgroup.procs"))
+    toy_run.wait_live()
+    process.communicate(timeout=60)
+    toy_run.wait_recorder_gone()
+
+    goodbye = only(read_run(toy_run.file()), wire.Goodbye)
+
+    assert (goodbye.reason, goodbye.signal) == ("out-of-memory", "SIGKILL")
     assert list(points(read_run(toy_run.file()), "lr/0")[0]) == list(range(1, 501))
 
 
@@ -85,8 +135,6 @@ def test_a_detached_run_is_over_although_the_process_goes_on(toy_run):
 
 
 def test_the_recorder_ends_although_it_was_told_to_leave_while_training_went_on(toy_run):
-    import os
-
     process = toy_run.train(10_000_000, "wait", 0.001)
     live = toy_run.wait_live()
     os.kill(live.recorder_pid, signal.SIGTERM)

@@ -3,15 +3,18 @@
 usage: toy_trainer.py STEPS END [PACE_S]
 
 In the environment: LIMIT_BYTES is what may wait in the outbox, HIDE a package that the recorder shall not find,
-SHADOWS a folder of modules that it must not take, ENDPOINT and INSECURE how it is open to TCP.
+SHADOWS a folder of modules that it must not take, ENDPOINT and INSECURE how it is open to TCP, GROUP the control
+group to be in.
 """
 
+import ctypes
 import logging
 import os
 import signal
 import sys
 import time
 from dataclasses import dataclass
+from pathlib import Path
 
 from probe import launcher, outbox, wire
 from probe.sender import Sender
@@ -66,8 +69,22 @@ def train(sender: Sender, first: int, last: int, pace_s: float = 0.0) -> None:
             time.sleep(pace_s)
 
 
+def wait_for_commit(sender: Sender) -> None:
+    while sender._records or len(sender._outbox):
+        time.sleep(0.01)
+
+
+def eat() -> None:
+    """Until the memory limit of the control group ends it."""
+    eaten = []
+    while True:
+        eaten.append(bytearray(os.urandom(1 << 20)))
+
+
 def main() -> None:
     logging.basicConfig(stream=sys.stderr, format="%(name)s %(levelname)s %(message)s")
+    if group := os.environ.get("GROUP"):
+        Path(group).write_text("0")
     steps, end, pace_s = int(sys.argv[1]), sys.argv[2], float(sys.argv[3]) if len(sys.argv) > 3 else 0.0
     sender = start(os.environ["RUN_ID"])
     train(sender, 1, steps, pace_s)
@@ -81,11 +98,17 @@ def main() -> None:
         signal.pause()
     else:
         print("trained", flush=True)
-        signal.pause() if end == "wait" else time.sleep(0.3)
+        signal.pause() if end == "wait" else wait_for_commit(sender)
     if end == "exit 3":
         sys.exit(3)
     if end == "_exit 4":
         os._exit(4)
+    if end == "segmentation fault":
+        ctypes.string_at(0)
+    if end == "abort":
+        os.abort()
+    if end == "memory":
+        eat()
 
 
 if __name__ == "__main__":
