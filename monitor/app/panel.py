@@ -36,12 +36,13 @@ class Panel(Widget):
     HELP: ClassVar[str] = ""
 
     class Chosen(Message):
-        """The panel was clicked, or its list was scrolled with the wheel."""
+        """The panel was clicked, at a cell of it, or its list was scrolled with the wheel."""
 
-        def __init__(self, panel: Panel, by: int = 0) -> None:
+        def __init__(self, panel: Panel, by: int = 0, at: tuple[int, int] | None = None) -> None:
             super().__init__()
             self.panel = panel
             self.by = by
+            self.at = at
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -97,7 +98,7 @@ class Panel(Widget):
 
     def on_click(self, event: events.Click) -> None:
         event.stop()
-        self.post_message(self.Chosen(self))
+        self.post_message(self.Chosen(self, at=(event.x, event.y)))
 
     def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
         event.stop()
@@ -106,6 +107,11 @@ class Panel(Widget):
     def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
         event.stop()
         self.post_message(self.Chosen(self, by=-1))
+
+    def pointed(self, x: int, y: int) -> dict[str, Any]:
+        """What a click on a cell changes in the view; a list selects what is there."""
+        del x, y
+        return {}
 
     # ---------------------------------------------------------------------------------- what subclasses draw with
 
@@ -154,6 +160,9 @@ class Panel(Widget):
 class ListPanel(Panel):
     """A panel with a cursor on one of its items. The cursor stays with the item when the order changes."""
 
+    #: The row of its first item.
+    FIRST_ROW: ClassVar[int] = 1
+
     def filter(self, scene: Scene) -> str:
         """What the list is filtered by, empty if by nothing."""
         return scene.view.filters.get(self.id or "", "")
@@ -180,6 +189,17 @@ class ListPanel(Panel):
         if self.cursor is not None and self.cursor in self.items:
             return self.items.index(self.cursor)
         return 0
+
+    def pointed(self, x: int, y: int) -> dict[str, Any]:
+        del x
+        index = self.item_at(y)
+        if index is not None and index < len(self.items):
+            self.cursor = self.items[index]
+        return {}
+
+    def item_at(self, y: int) -> int | None:
+        """The item that is drawn in a row of the panel."""
+        return self.top + y - self.FIRST_ROW if y >= self.FIRST_ROW else None
 
     def move(self, by: int) -> None:
         """Move the cursor down by so many items; it stops at either end."""

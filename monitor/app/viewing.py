@@ -30,7 +30,8 @@ class Viewing(Base):
 
     def on_panel_chosen(self, message: Panel.Chosen) -> None:
         if message.panel.id in PANELS:
-            self._change(focus=message.panel.id)
+            changes = {} if message.at is None else message.panel.pointed(*message.at)
+            self._change(focus=message.panel.id, **changes)
             self.action_move(message.by)
 
     def action_move(self, by: int) -> None:

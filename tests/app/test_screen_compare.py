@@ -62,6 +62,13 @@ async def test_z_on_the_wall_shows_the_selected_chart_alone():
         assert "╭─ grad/norm" in bedside.text
 
 
+async def test_a_click_selects_a_chart_of_the_wall():
+    async with shown(snapshots.healthy(), (80, 24)) as bedside:
+        await bedside.press("w")
+        await bedside.pilot.click("#wall", offset=(50, 9))
+        assert bedside.panel("wall").cursor == "accuracy"
+
+
 async def test_the_wall_has_the_runs_beside_it_where_there_is_room():
     async with shown(snapshots.healthy(), (120, 40)) as bedside:
         await bedside.press("w")

@@ -207,3 +207,27 @@ async def test_a_click_focuses_and_the_wheel_moves_the_cursor():
         await bedside.pilot.pause()
         assert focused(bedside) == "alerts"
         assert panel.index == 1
+
+
+async def test_a_click_selects_the_row_that_is_there():
+    async with shown(snapshots.alarming()) as bedside:
+        top = next(y for y, line in enumerate(bedside.lines) if "▲ dead-units" in line)
+        await bedside.pilot.click("#alerts", offset=(5, top - 2))
+        assert "38% of the units of layer1.1.bn1" in bedside.text
+        row = next(y for y, line in enumerate(bedside.lines) if line.startswith("│   layer1.0.bn1 "))
+        panel = bedside.panel("layers")
+        await bedside.pilot.click("#layers", offset=(5, row - panel.region.y))
+        assert bedside.snapshot.layers.layers[panel.cursor].name == "layer1.0.bn1"
+
+
+async def test_a_click_into_the_loss_sets_the_crosshair():
+    async with shown(snapshots.healthy()) as bedside:
+        await bedside.pilot.click("#loss", offset=(7 + 30, 6))
+        assert bedside.app.view.cross == 60 * 110
+
+
+async def test_a_click_beside_the_rows_and_the_plot_only_focuses():
+    async with shown(snapshots.healthy()) as bedside:
+        await bedside.pilot.click("#loss", offset=(2, 5))
+        await bedside.pilot.click("#classes", offset=(2, 0))
+        assert (bedside.app.view.cross, bedside.panel("classes").cursor, focused(bedside)) == (None, None, "classes")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 
 from monitor.app import format as fmt
 from monitor.app.canvas import Canvas, Span, clip, spans_len
@@ -37,6 +38,7 @@ def selected_alert(panel: Panel, snapshot: Snapshot) -> Alert | None:
 
 class AlertsPanel(ListPanel):
     TITLE = "alerts"
+    _items_of_rows: Sequence[int] = ()
     HELP = (
         "The worst and newest first. The selected one is opened: what was seen, with its numbers and the step where "
         "it began, then → what to do. ⏎ takes the charts there and marks the layers or classes at fault, ⏎ again "
@@ -63,6 +65,9 @@ class AlertsPanel(ListPanel):
         y = self._list(canvas, scene, alerts, rows) if alerts else self._calm(canvas, scene)
         self._notices(canvas, scene, y)
 
+    def item_at(self, y: int) -> int | None:
+        return self._items_of_rows[y - 1] if 1 <= y <= len(self._items_of_rows) else None
+
     def _list(self, canvas: Canvas, scene: Scene, alerts: list[Alert], rows: int) -> int:
         """Draw from the first visible alert on; returns the row after the last line."""
         blocks = [self._block(scene, alert, canvas.width - 2, i == self.index) for i, alert in enumerate(alerts)]
@@ -70,10 +75,13 @@ class AlertsPanel(ListPanel):
         while self.top < self.index and sum(len(b) for b in blocks[self.top : self.index + 1]) > rows:
             self.top += 1
         y = 1
+        drawn: list[int] = []
+        self._items_of_rows = drawn
         for i in range(self.top, len(blocks)):
             for line in blocks[i]:
                 if y > rows:
                     return y
+                drawn.append(i)
                 if i == self.index:
                     canvas.put(1, y, " " * (canvas.width - 2), scene.palette.pen("text", on="selected"))
                 canvas.write(1, y, line)

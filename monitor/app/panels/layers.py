@@ -47,6 +47,7 @@ class _Columns(NamedTuple):
 class LayersPanel(ListPanel):
     TITLE = "layers"
     PERIOD_S = 2.0
+    FIRST_ROW = 2
     SORTS = ("flagged first", "largest ‖g‖", "largest Δw/w", "most dead", "by name")
     HELP = (
         "One line a layer, those named by an open alert first. ‖w‖ and ‖g‖: the norms of its weights and gradients. "

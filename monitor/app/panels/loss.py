@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -93,6 +93,15 @@ class LossPanel(Panel):
         if axis:
             for x, text in scene.labels(window, area.width):
                 canvas.put(area.x + x, canvas.height - 2, text, palette.pen("dim"))
+
+    def pointed(self, x: int, y: int) -> dict[str, Any]:
+        """The crosshair to the step under the mouse."""
+        cells = self.size.width - GUTTERS
+        if self.scene is None or not 1 <= y < self.size.height - 1 or not 0 <= x - LEFT < cells:
+            return {}
+        first, last = self.scene.steps
+        step = self.scene.window(2 * cells).step_at(2 * (x - LEFT))
+        return {"cross": min(max(int(step), first), last)}
 
     def _curves(self, scene: Scene, window: Window) -> _Curves:
         series = scene.snapshot.series

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from typing import Final, NamedTuple
+from collections.abc import Sequence
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 
@@ -56,6 +57,15 @@ class WallPanel(ListPanel):
         "by step, time or epoch."
     )
     page = 1
+    _tiles: Sequence[Area] = ()
+
+    def pointed(self, x: int, y: int) -> dict[str, Any]:
+        """Select the chart under the mouse."""
+        first = self.index // self.page * self.page
+        for number, tile in enumerate(self._tiles):
+            if 0 <= x - tile.x < tile.width and 0 <= y - tile.y < tile.height:
+                self.cursor = self.items[first + number]
+        return {}
 
     def draw(self, canvas: Canvas, scene: Scene) -> None:
         pattern = self.filter(scene)
@@ -72,8 +82,9 @@ class WallPanel(ListPanel):
         rows = min(rows, math.ceil(len(found) / columns))
         self.page = columns * rows
         first = self.index // self.page * self.page
-        for number, chart in enumerate(found[first : first + self.page]):
-            self._chart(canvas, scene, _tile(canvas, columns, rows, number), chart)
+        self._tiles = [_tile(canvas, columns, rows, number) for number in range(min(self.page, len(found) - first))]
+        for tile, chart in zip(self._tiles, found[first:], strict=False):
+            self._chart(canvas, scene, tile, chart)
         self._pages(canvas, scene, first // self.page, math.ceil(len(found) / self.page))
 
     def _pages(self, canvas: Canvas, scene: Scene, page: int, pages: int) -> None:
