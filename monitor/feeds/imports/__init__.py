@@ -1,4 +1,4 @@
-"""Logs that other programs wrote, as the messages that a live run sends: JSONL and CSV, by content.
+"""Logs that other programs wrote, as the messages that a live run sends, told apart by content.
 
 What real logs do and what must not break the reading: numbers that are not finite as words, a validation in a row
 of its own or in the row of a step, several runs in one file, a step number that goes back after a resumption or
@@ -11,9 +11,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from monitor.feeds.imports.columns import ALIASES, SERIES, match
+from monitor.feeds.imports.documents import Row
 from monitor.feeds.imports.errors import LogError
+from monitor.feeds.imports.events import event_folders, is_event_file, read_event_folder, read_events
+from monitor.feeds.imports.exports import summed, unfolded
+from monitor.feeds.imports.parquet import is_parquet, read_parquet
 from monitor.feeds.imports.table import ImportedRun, run_of
-from monitor.feeds.imports.text import Row, read_rows
+from monitor.feeds.imports.text import read_rows
 
 __all__ = ["ALIASES", "ImportedRun", "LogError", "read_log"]
 
@@ -24,7 +28,7 @@ def read_log(path: Path, given: Mapping[str, str] | None = None) -> list[Importe
     Raises :class:`LogError`.
     """
     given = given or {}
-    rows = read_rows(path)
+    rows = summed(unfolded(rows_of(path)))
     names = list(dict.fromkeys(name for row in rows for name in row))
     for ours, theirs in given.items():
         if ours not in ALIASES:
@@ -41,6 +45,17 @@ def read_log(path: Path, given: Mapping[str, str] | None = None) -> list[Importe
     return [
         run_of(part, columns, label or (name if len(parts) == 1 else f"{name}#{i}")) for i, (label, part) in parts
     ]
+
+
+def rows_of(path: Path) -> list[Row]:
+    """The rows of a file, or of TensorBoard's files in a folder, by whoever can read them."""
+    if is_parquet(path):
+        return read_parquet(path)
+    if is_event_file(path):
+        return read_events(path)
+    if path.is_dir() and event_folders(path):
+        return read_event_folder(path)
+    return read_rows(path)
 
 
 def split(rows: Sequence[Row], columns: Mapping[str, str]) -> list[tuple[int, tuple[str, list[Row]]]]:

@@ -1,4 +1,4 @@
-"""JSONL and CSV, plain or gzipped, told apart by content: rows of named values."""
+"""Text, plain or gzipped: JSON, JSONL, printed lines and CSV, told apart by content; rows of named values."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from monitor.feeds.imports.documents import Row, document_rows, parsed
 from monitor.feeds.imports.errors import LogError
-
-Row = dict[str, Any]
+from monitor.feeds.imports.printed import printed_rows, says_losses
 
 GZIP_MAGIC = b"\x1f\x8b"
+WANDB_MAGIC = b":W&B"
 DELIMITERS = (",", ";", "\t")
 
 
@@ -24,10 +25,20 @@ def read_rows(path: Path) -> list[Row]:
     text = read_text(path)
     if not text.strip():
         raise LogError("the file is empty; a log has one row a step or epoch")
-    rows = list(jsonl_rows(text)) if text.lstrip()[0] == "{" else list(csv_rows(text))
+    rows = rows_in(text)
     if not rows:
         raise LogError("no row in it; a log has one row a step or epoch")
     return rows
+
+
+def rows_in(text: str) -> list[Row]:
+    if (document := parsed(text)) is not None:
+        return [dict(flat(row)) for row in document_rows(document)]
+    if says_losses(text):
+        return list(printed_rows(text))
+    if text.lstrip()[0] == "{":
+        return list(jsonl_rows(text))
+    return list(csv_rows(text))
 
 
 def read_text(path: Path) -> str:
@@ -35,6 +46,8 @@ def read_text(path: Path) -> str:
         data = path.read_bytes()
         if data.startswith(GZIP_MAGIC):
             data = gzip.decompress(data)
+        if data.startswith(WANDB_MAGIC):
+            raise LogError("wandb's own store, which only wandb reads: wandb sync, then export the history as CSV")
         return data.decode("utf-8-sig")
     except IsADirectoryError:
         raise LogError("it is a folder; give the file in it") from None
