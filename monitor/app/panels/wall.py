@@ -118,7 +118,7 @@ class WallPanel(ListPanel):
         for ink, means in others:
             plot.curve(part, area, scale, joined(means, np.zeros(len(means), bool)), palette.pen(ink))
         bad = np.zeros(window.columns, bool)
-        for number, data in reversed(list(enumerate(traces))):
+        for number, data in enumerate(traces):  # validation over the band of training
             middle = joined(data.mean, data.bad)
             if len(traces) == 1 or chart.keys[number].startswith("train/"):
                 plot.band(part, area, scale, data.low, data.high, middle, palette.pen(_ink(chart, number)))
