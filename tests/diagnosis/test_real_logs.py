@@ -142,6 +142,20 @@ def test_json_of_something_else(tmp_path):
         read_log(write(tmp_path / "a.json", "[1, 2, 3]"))
 
 
+@pytest.mark.parametrize("text", ["[" * 100_000, '{"loss": 1}\n' + '{"a":' * 100_000 + "\n"])
+def test_json_without_a_bottom(tmp_path, text):
+    with pytest.raises(LogError, match="nested too deep"):
+        read_log(write(tmp_path / "a.json", text))
+
+
+def test_an_event_file_of_noise_holds_no_row(tmp_path):
+    pytest.importorskip("tensorboard")
+    path = tmp_path / "events.out.tfevents.1"
+    path.write_bytes(bytes(range(256)))
+    with pytest.raises(LogError, match="no row in it"):
+        read_log(path)
+
+
 NANO_GPT = """number of parameters: 10.65M
 step 0: train loss 4.2874, val loss 4.2823
 iter 0: loss 4.2656, time 46293.43ms, mfu -100.00%

@@ -29,6 +29,8 @@ def read_log(path: Path, given: Mapping[str, str] | None = None) -> list[Importe
     """
     given = given or {}
     rows = summed(unfolded(rows_of(path)))
+    if not rows:
+        raise LogError("no row in it; a log has one row a step or epoch")
     names = list(dict.fromkeys(name for row in rows for name in row))
     for ours, theirs in given.items():
         if ours not in ALIASES:

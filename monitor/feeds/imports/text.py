@@ -25,10 +25,10 @@ def read_rows(path: Path) -> list[Row]:
     text = read_text(path)
     if not text.strip():
         raise LogError("the file is empty; a log has one row a step or epoch")
-    rows = rows_in(text)
-    if not rows:
-        raise LogError("no row in it; a log has one row a step or epoch")
-    return rows
+    try:
+        return rows_in(text)
+    except RecursionError:
+        raise LogError("JSON that is nested too deep to be a log") from None
 
 
 def rows_in(text: str) -> list[Row]:
