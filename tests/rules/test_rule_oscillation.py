@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from monitor.model import Severity
-from tests.synthetic_runs import falling, judge_loss
+from tests.synthetic_runs import batch, falling, judge, judge_loss
 
 
 def swinging(steps: int = 1200, onset: int = 300) -> np.ndarray:
@@ -35,3 +35,19 @@ def test_silent_on_noise_about_a_floor_over_a_long_run():
 
 def test_silent_while_the_learning_rate_warms_up():
     assert judge_loss(swinging(), lr=np.linspace(1e-4, 0.5, 1200)) == ()
+
+
+def test_swings_of_the_validation_alone_are_a_notice():
+    val = 3.6 + 1.2 * np.sin(np.arange(40) * 1.7)
+    val[:8] = np.geomspace(6.9, 2.4, 8)
+    evaluations = {50 * i: {"val/loss": v} for i, v in enumerate(val, 1)}
+    alerts = judge(batch({"train/loss": falling(2000, start=6.9, end=2.0, noise=0.02)}, val=evaluations))
+    (alert,) = [alert for alert in alerts if alert.rule == "oscillation"]
+    assert (alert.severity, alert.first_step) == (Severity.NOTICE, 400)
+
+
+def test_silent_on_a_validation_that_is_noisy_and_falls():
+    val = np.geomspace(6.9, 1.0, 40) + 0.3 * np.random.default_rng(0).normal(size=40)
+    evaluations = {50 * i: {"val/loss": v} for i, v in enumerate(val, 1)}
+    alerts = judge(batch({"train/loss": falling(2000, start=6.9, end=1.0, noise=0.02)}, val=evaluations))
+    assert "oscillation" not in {alert.rule for alert in alerts}
