@@ -8,9 +8,10 @@ from typing import Final
 from monitor.app import format as fmt
 from monitor.app.attention import Attention
 from monitor.app.glyphs import SEVERITY
+from monitor.app.keymap import PANEL_KEYS
 from monitor.app.palette import ThemeName
 from monitor.app.ruler import Axis
-from monitor.app.scene import View
+from monitor.app.scene import RANGES, SMOOTHINGS, View
 from monitor.model import Link, Snapshot
 
 #: Whoever was away for less than this, in seconds, knows what happened.
@@ -36,13 +37,13 @@ class Visit:
     theme: ThemeName | None = None
 
     def view(self) -> View:
-        """The view of then, at what is now."""
+        """The view of then, at what is now; what this version does not know is as it comes."""
         attention = Attention(frozenset(self.seen), dict(self.muted))
         return View(
-            focus=self.focus,
+            focus=self.focus if self.focus in PANEL_KEYS else "loss",
             log=self.log,
-            smoothing=self.smoothing,
-            range=self.range,
+            smoothing=self.smoothing if self.smoothing in SMOOTHINGS else 0.9,
+            range=self.range if self.range in RANGES else "all",
             x_axis=self.x_axis,
             attention=attention,
         )

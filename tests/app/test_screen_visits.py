@@ -54,6 +54,13 @@ async def test_a_run_is_looked_at_as_last_time():
         assert "seen" in bedside.text
 
 
+async def test_what_another_version_remembered_is_as_it_comes():
+    before = Visit(time_s=NOW, step=1, focus="wall", smoothing=0.7, range="last 9k")
+    async with shown(snapshots.alarming(), recall=lambda _: before) as bedside:
+        assert (bedside.app.view.focus, bedside.app.view.smoothing, bedside.app.view.range) == ("loss", 0.9, "all")
+        await bedside.press("s", "right_square_bracket")
+
+
 async def test_what_was_chosen_and_seen_is_remembered_on_leaving():
     kept = {}
     async with shown(snapshots.alarming(), remember=kept.__setitem__) as bedside:
