@@ -193,6 +193,42 @@ def commands_page() -> str:
     return "".join(lines)
 
 
+KEYS_HEAD = """# Keys
+
+Every key of the screen. The name is what `config.toml` calls the command (in `$BEDSIDE_HOME`, else in the folder that
+`bedside doctor` names); a name or a key that it does not know is refused with the nearest one.
+
+```toml
+[screen]
+theme = "paper"      # night, night256, paper, paper256, ansi16, mono; without it the terminal decides
+fps = 2              # frames a second, 0.5 to 30
+ascii = false
+bell = true          # BEL on a new critical alert
+notify = true        # and a desktop note, where the terminal takes one
+title = true         # the state of the run in the window's title
+
+[keys]
+log = "y"
+filter = ["/", "F"]  # several keys
+page-down = "^f"     # ^ is ctrl
+```
+"""
+
+
+def keys_page() -> str:
+    from itertools import groupby
+
+    from monitor.app.keymap import COMMANDS, sign
+
+    parts = [KEYS_HEAD]
+    for group, commands in groupby(COMMANDS, lambda command: command.group):
+        parts.append(f"\n## {group.capitalize()}\n\n| key | what it does | name |\n|---|---|---|\n")
+        for command in commands:
+            keys = " ".join(f"`{sign(key)}`" for key in command.keys.split(","))
+            parts.append(f"| {keys} | {command.words} | `{command.name}` |\n")
+    return "".join(parts)
+
+
 def readme() -> str:
     """The README with its table of rules made anew."""
     from monitor.rules import RULES
@@ -209,6 +245,7 @@ PAGES = {
     REFERENCE / "rules.md": rules_page,
     REFERENCE / "wire.md": wire_page,
     REFERENCE / "commands.md": commands_page,
+    REFERENCE / "keys.md": keys_page,
     ROOT / "README.md": readme,
 }
 

@@ -27,6 +27,7 @@ from typing import NamedTuple, TypeVar
 
 from monitor.app.app import MonitorApp
 from monitor.app.palette import ThemeName
+from monitor.definitions import definition
 from monitor.demo import script
 from monitor.feeds.live import LiveFeed
 from monitor.feeds.replay import Replay
@@ -84,6 +85,9 @@ SCENES = (
             Shot("demo-200x60", 200, 60),
             Shot("demo-paper-120x40", 120, 40, "paper"),
             Shot("demo-help-120x40", 120, 40, keys=("question_mark",)),
+            Shot("demo-wall-120x40", 120, 40, keys=("w",)),
+            Shot("demo-zoom-120x40", 120, 40, keys=("z", "shift+left", "shift+left")),
+            Shot("demo-classes-120x40", 120, 40, keys=("5", "z")),
         ),
     ),
     Scene(
@@ -92,6 +96,9 @@ SCENES = (
         (
             Shot("demo-lr-too-high-120x40", 120, 40),
             Shot("demo-lr-too-high-80x24", 80, 24),
+            Shot("demo-lr-too-high-200x60", 200, 60),
+            Shot("demo-lr-too-high-moment-120x40", 120, 40, keys=("enter",)),
+            Shot("demo-lr-too-high-why-120x40", 120, 40, keys=("enter", "enter")),
         ),
     ),
     Scene(("--fault", "overfit"), after_alert("overfitting"), (Shot("demo-overfit-80x24", 80, 24),)),
@@ -143,7 +150,7 @@ def recorded(path: Path) -> Iterator[Session]:
 
 async def export(session: Session, shot: Shot) -> str:
     """The screen as SVG."""
-    app = MonitorApp(session.latest, theme=shot.theme)
+    app = MonitorApp(session.latest, theme=shot.theme, explain=definition)
     async with app.run_test(size=(shot.width, shot.height)) as pilot:
         await pilot.pause()
         await pilot.press(*shot.keys)

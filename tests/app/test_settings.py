@@ -1,5 +1,7 @@
 """The config file: what it can say, and what is refused with a word."""
 
+from pathlib import Path
+
 import pytest
 
 from monitor.app.terminal import Signals
@@ -48,3 +50,10 @@ def test_what_cannot_be_is_refused_in_one_line(tmp_path, text, said):
     with pytest.raises(SettingsError) as refused:
         settings(tmp_path, text)
     assert said in str(refused.value)
+
+
+def test_the_example_of_the_reference_is_one(tmp_path):
+    page = Path(__file__).parents[2] / "docs" / "reference" / "keys.md"
+    example = page.read_text().partition("```toml\n")[2].partition("```")[0]
+    found = settings(tmp_path, example)
+    assert (found.theme, found.keys["filter"], found.keys["page-down"]) == ("paper", "slash,F", "ctrl+f")

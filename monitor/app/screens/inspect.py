@@ -5,7 +5,7 @@ from __future__ import annotations
 from textual import events
 
 from monitor.app import format as fmt
-from monitor.app.canvas import Canvas
+from monitor.app.canvas import Canvas, spans_len
 from monitor.app.glyphs import SEVERITY
 from monitor.app.interventions import suggested, title
 from monitor.app.panel import Panel, wrap
@@ -55,8 +55,8 @@ class InspectPanel(Panel):
             lines += [[(f"  {key} ", head), (title(offer), text)] for key, offer in zip("dD", offers, strict=False)]
         if self._explanation:
             lines.append([])
-        for paragraph in self._explanation.splitlines():
-            lines += part(paragraph, dim) or [[]]
+        for row in self._explanation.splitlines():  # a definition is set in columns: kept, where they fit
+            lines += [[(row, dim)]] if spans_len([(row, dim)]) <= room else part(row, dim)
         return lines
 
 
