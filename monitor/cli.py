@@ -149,10 +149,17 @@ def _diagnose(sub: argparse.ArgumentParser) -> Run:
 def _runs(sub: argparse.ArgumentParser) -> Run:
     sub.add_argument("machine", nargs="?", metavar="ssh://HOST", help="another machine; else this one")
     sub.add_argument("--json", action="store_true", help="print one JSON array")
+    prune = sub.add_argument_group("deleting runs that are over")
+    prune.add_argument("--prune", action="store_true", help="list what would go, and ask")
+    prune.add_argument("--older", type=float, metavar="DAYS", help="those that ended so long ago")
+    prune.add_argument("--keep", type=int, metavar="N", help="all but the N newest")
+    prune.add_argument("--yes", action="store_true", help="do not ask")
 
     def run(args: argparse.Namespace) -> int:
         from monitor import listing
 
+        if args.prune or args.older is not None or args.keep is not None or args.yes:
+            return listing.prune(args)
         return listing.runs(args.machine, as_json=args.json)
 
     return run

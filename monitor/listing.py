@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import difflib
 import inspect
 import json
@@ -45,6 +46,37 @@ def runs(machine: str | None = None, *, as_json: bool) -> int:
         sign, place = "●" if entry.live else " ", entry.path or "in memory"
         print(f"{sign} {entry.run_id:8}  {entry.name:{width}}  {started}  {place}")
     return 0
+
+
+def prune(args: argparse.Namespace) -> int:
+    """Delete the runs that are over, older than ``args.older`` days and not among the ``args.keep`` newest."""
+    from monitor.record import retention
+
+    is_told_which = args.older is not None or args.keep is not None
+    if not (args.prune and is_told_which) or args.machine or (args.older or 0) < 0 or (args.keep or 0) < 0:
+        print("bedside runs: --prune needs --older DAYS or --keep N, and is of this machine", file=sys.stderr)
+        return USAGE
+    found = retention.prunable(before_s=time.time() - 86_400 * (args.older or 0), keep=args.keep or 0)
+    for run in found:
+        ended = time.strftime("%Y-%m-%d %H:%M", time.localtime(run.ended_s))
+        print(f"{run.run_id:8}  ended {ended}  {run.size_bytes / 2**20:8.1f} MiB  {run.name}")
+    many = f"{len(found)} run{'' if len(found) == 1 else 's'}, {sum(run.size_bytes for run in found) / 2**20:.1f} MiB"
+    if not found or not (args.yes or _agreed(f"Delete {many}? [y/N] ")):
+        print("nothing is deleted" if found else "no run is that old and over; nothing is deleted")
+        return 0
+    try:
+        for run in found:
+            run.remove()
+    except OSError as error:
+        print(f"bedside runs: {error}", file=sys.stderr)
+        return USAGE
+    print(f"deleted {many}")
+    return 0
+
+
+def _agreed(question: str) -> bool:
+    """What the person at the terminal says; no if there is none."""
+    return sys.stdin.isatty() and input(question).strip().lower() in ("y", "yes")
 
 
 def rules(name: str | None) -> int:

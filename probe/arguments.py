@@ -43,6 +43,14 @@ def checked(model: object, optimizer: object, every: object, step: object) -> di
     return optimizers
 
 
+def check_notify(notify: object) -> None:
+    if notify is not None and not isinstance(notify, str):
+        raise ProbeError(
+            f"notify={notify!r}; a line for the shell is needed, as in notify='mail -s \"$BEDSIDE_ALARM\" me'. It is "
+            "run by the recorder, not by the training, so it cannot be a function."
+        )
+
+
 def unwrapped(optimizer: Any) -> Any:
     """The optimizer that does the step: Accelerate's wrapper of one is an Optimizer too, with no hooks of its own."""
     while isinstance(optimizer, Optimizer) and not hasattr(optimizer, "_optimizer_step_post_hooks"):

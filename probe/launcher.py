@@ -39,10 +39,14 @@ _passing: set[int] = set()
 
 
 class Launcher:
-    """Keeps one recorder alive. ``poll`` is called in every turn of the sender's thread."""
+    """Keeps one recorder alive. ``poll`` is called in every turn of the sender's thread.
 
-    def __init__(self, arguments: Sequence[str]) -> None:
+    ``notify`` takes the place of ``BEDSIDE_NOTIFY``: no argument, for these are there for everybody to read.
+    """
+
+    def __init__(self, arguments: Sequence[str], *, notify: str | None = None) -> None:
         self._arguments = list(arguments)
+        self._notify = {} if notify is None else {"BEDSIDE_NOTIFY": notify}
         self._lifeline = -1
         self._said = b""
         self._last_words: list[str] = []
@@ -98,7 +102,7 @@ class Launcher:
                 command += ["--pidfd", str(pidfd)]
             for folder in _folders():
                 command += ["--path", folder]
-            self._run(command, inherited)
+            self._run(command, inherited, {**_environment(), **self._notify})
         except BaseException:
             os.close(reading)
             raise
@@ -109,7 +113,7 @@ class Launcher:
         self._lifeline, self._said = reading, b""
 
     @staticmethod
-    def _run(command: list[str], inherited: list[int]) -> None:
+    def _run(command: list[str], inherited: list[int], environment: dict[str, str]) -> None:
         """Run the first process of the two, which only starts the second and ends."""
         null = subprocess.DEVNULL
         with subprocess.Popen(
@@ -118,7 +122,7 @@ class Launcher:
             stdout=null,
             stderr=null,
             cwd="/",
-            env=_environment(),
+            env=environment,
             close_fds=True,
             pass_fds=inherited,
             start_new_session=True,

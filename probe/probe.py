@@ -36,6 +36,7 @@ class SenderLike(Protocol):
     put: Callable[[Handed], None]
     cpu_s: float
     is_sending: bool
+    notify: str | None
 
     def reply(self, ack: wire.Ack) -> None: ...
     def start(self) -> None: ...
@@ -265,6 +266,7 @@ def attach(
     on_alert: Mapping[str, str] | None = None,
     endpoint: str | None = None,
     insecure: bool = False,
+    notify: str | None = None,
 ) -> Probe:
     """Put a probe on a training loop: ``probe.attach(model, optimizer)`` is all that is needed.
 
@@ -273,13 +275,15 @@ def attach(
     ``every`` is the number of steps between two looks at the layers; scalars come each step. ``resume`` is the id
     of the run that this one goes on from, at ``step``. ``control`` says whether a monitor may intervene;
     ``on_alert`` what is to be done without one when a rule raises an alarm, as in ``{"divergence": "pause"}``.
-    ``endpoint`` opens the run to TCP (``"tcp://0.0.0.0:7777"``) for those whose key is authorised.
+    ``endpoint`` opens the run to TCP (``"tcp://0.0.0.0:7777"``) for those whose key is authorised. ``notify`` is a
+    line for the shell that the recorder runs for each new alarm; else that of ``BEDSIDE_NOTIFY`` is.
 
     Raises :class:`ProbeError` for a mistake in the arguments; nothing later on raises into the training.
     """
     if os.environ.get("BEDSIDE", "").lower() == "off":
         return Probe(None, name=name or "")
     optimizers = arguments.checked(model, optimizer, every, step)
+    arguments.check_notify(notify)
     reflexes = commands.reflexes(on_alert, control=control)
     place = endpoints.checked(endpoint, insecure=insecure)
     if (attached := _attached_to(model, optimizers)) is not None:
@@ -301,6 +305,7 @@ def attach(
         insecure=insecure,
     )
     line = _Line(subject, hello, criterion, control=control)
+    line.sender.notify = notify
     line.open()
     run = Probe(line, run_id=hello.run_id, name=hello.name)
     _attached[:] = [*(other for other in _attached if other[0].is_open), (line, run)]

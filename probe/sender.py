@@ -64,6 +64,8 @@ class Sender:
         self._acks: deque[wire.Ack] = deque()
         #: Whether the recorder can still be reached, or will be again.
         self.is_sending = True
+        #: What the recorder runs for each new alarm; None leaves it to the environment.
+        self.notify: str | None = None
         self._outbox = Outbox()
         self._noticed: set[str] = set()
         self._packed_s = self._beaten_s = self._next_listen_s = 0.0
@@ -110,7 +112,7 @@ class Sender:
         hello = self._hello
         stem = runtime.socket_stem(hello.run_id, hello.rank)
         arguments = ["--run-id", stem, "--folder", str(folder), "--pid", str(os.getpid())]
-        return f"ipc://{folder / stem}.in", Launcher(arguments)
+        return f"ipc://{folder / stem}.in", Launcher(arguments, notify=self.notify)
 
     def _turn(self, line: _Line, launcher: Launcher) -> None:
         if launcher.poll():

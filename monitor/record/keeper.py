@@ -19,6 +19,7 @@ import msgspec
 from monitor.record import registry
 from monitor.record.pages import first_seq
 from monitor.record.runfile import Changes, RunFile, RunFileError
+from monitor.record.sizelimit import SizeLimit, own_limit_bytes
 from monitor.rows import steps_of
 from probe import wire
 
@@ -32,8 +33,16 @@ class Keeper:
     A ``path`` of ``None`` keeps the run in memory from the start.
     """
 
-    def __init__(self, path: Path | None, notify: Callable[[str], None], *, memory_bytes: int = MEMORY_BYTES) -> None:
+    def __init__(
+        self,
+        path: Path | None,
+        notify: Callable[[str], None],
+        *,
+        memory_bytes: int = MEMORY_BYTES,
+        limit_bytes: int | None = None,
+    ) -> None:
         self._notify = notify
+        self._limit = SizeLimit(own_limit_bytes() if limit_bytes is None else limit_bytes)
         self._memory_bytes = memory_bytes
         self._waiting = Changes()
         self._retry_at = 0.0
@@ -110,6 +119,8 @@ class Keeper:
         if self.path is None and self._file.forget_pages(self._memory_bytes) and not self._has_forgotten:
             self._has_forgotten = True
             self._notify("The oldest steps of this run are forgotten: there is no run file, and memory is limited.")
+        elif self.path is not None and (said := self._limit.keep(self._file)):
+            self._notify(said)
         return True
 
     def batches_after(self, seq: int) -> Iterator[tuple[wire.Batch, bytes]]:

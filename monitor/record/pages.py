@@ -66,6 +66,16 @@ def after(page: Batch, extents: bytes, seq: int) -> Batch:
     return rows.merge([rest])
 
 
+def thinned(page: Batch, extents: bytes) -> tuple[Batch, bytes]:
+    """The page with every other of its layer statistics, the first of them kept; and its extents."""
+    known, at = [], 0
+    for numbers, rows_, layers, *others in _extents.decode(zlib.decompress(extents)):
+        kept = (at + layers + 1) // 2 - (at + 1) // 2
+        known.append((numbers, rows_, kept, *others))
+        at += layers
+    return msgspec.structs.replace(page, layers=page.layers[::2]), zlib.compress(msgspec.msgpack.encode(known), 1)
+
+
 def trimmed(gap: Batch, seq: int, step: int) -> Batch:
     """What of a gap comes after batch ``seq``, whose last step was ``step``: the rest of it did arrive."""
     marks = [

@@ -150,6 +150,36 @@ class RunFile:
         )
         return True
 
+    def size_bytes(self) -> int:
+        """What the file takes, without the room in it that is free to be used again."""
+        pages_, free, each = (
+            int(self._db.execute(f"PRAGMA {of}").fetchone()[0])
+            for of in ("page_count", "freelist_count", "page_size")
+        )
+        return (pages_ - free) * each
+
+    def thin(self, after: int) -> int:
+        """Drop every other layer statistic of a few pages after batch ``after``, but not of the newest quarter.
+
+        The last batch of those pages, 0 at the end of a round. Raises sqlite3.Error.
+        """
+        (newest,) = self._db.execute("SELECT coalesce(max(last_seq), 0) FROM pages").fetchone()
+        found = self._db.execute(
+            "SELECT last_seq, frame, extents FROM pages WHERE last_seq > ? AND last_seq <= ? "
+            "ORDER BY last_seq LIMIT ?",
+            (after, newest * 3 // 4, _FETCH),
+        ).fetchall()
+        thinner = []
+        for seq, frame, extents in found:
+            page = _batch(frame)
+            thin, kept = pages.thinned(page, extents)
+            if len(thin.layers) < len(page.layers):
+                thinner.append((wire.encode(thin), kept, seq))
+        self._db.execute("BEGIN IMMEDIATE")
+        self._db.executemany("UPDATE pages SET frame = ?, extents = ? WHERE last_seq = ?", thinner)
+        self._db.execute("COMMIT")
+        return int(found[-1][0]) if found else 0
+
     def close(self) -> None:
         """Leave one plain file: nothing beside it, nothing waiting. Raises sqlite3.Error where that cannot be.
 
