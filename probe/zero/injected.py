@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from time import monotonic, perf_counter
 from typing import Any
 
 from torch.optim import Optimizer
+from torch.utils.data import get_worker_info
 
 from probe import job
 from probe import probe as probe_module
@@ -81,6 +83,8 @@ def attach(request: dict[str, Any], say: Say) -> None:
     if _here.waiting is not None:
         say(waiting="a probe waits there already for the end of a step")
         return
+    if get_worker_info() is not None:
+        raise ProbeError(f"it is a worker of a DataLoader; attach to the process that started it, {os.getppid()}")
     found = find()
     if not found.trainings:
         first = _here.waiting = FirstStep()

@@ -84,6 +84,18 @@ def test_a_python_without_torch(world):
     )
 
 
+def test_a_worker_of_a_loader(world):
+    training = Training(world, "loader_with_workers")
+    training.wait_until_it_trains()
+    worker = int(Path(f"/proc/{training.pid}/task/{training.pid}/children").read_text().split()[0])
+
+    assert refusal(world, worker) == (
+        "process PID could not be given a probe: it is a worker of a DataLoader; attach to the process that started "
+        f"it, {training.pid}"
+    )
+    training.end()
+
+
 def test_a_process_that_is_stopped(world):
     stopped = world.python(TORCH)
     stopped.send_signal(signal.SIGSTOP)
