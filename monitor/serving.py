@@ -64,4 +64,11 @@ def server(line: str, host: str, port: int) -> Any:
         def initialize_logging(self) -> None:
             """Its log is for its developers."""
 
-    return Behind(line, host=host, port=port, title="bedside")
+    return Behind(line, host=host, port=port, title="bedside", public_url=f"http://{shown(host)}:{port}")
+
+
+def shown(host: str) -> str:
+    """The address as it is typed into a browser: of one that stands for all, this machine's name."""
+    if host in ("0.0.0.0", "::"):  # noqa: S104  what is asked for, not what is done by itself
+        return socket.gethostname()
+    return f"[{host}]" if ":" in host else host

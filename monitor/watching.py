@@ -17,7 +17,7 @@ from monitor.feeds.live import LiveFeed
 from monitor.feeds.newest import NewestFeed
 from monitor.feeds.recorded import RecordedFeed
 from monitor.feeds.replay import Replay
-from monitor.model import RunRow, RunState, Snapshot
+from monitor.model import Link, RunRow, RunState, Snapshot
 from monitor.record import registry
 from monitor.record.runfile import RunFileError, open_file, read_run
 from monitor.record.story import before
@@ -202,12 +202,14 @@ def report(text: str | None, *, width: int | None = None) -> int:
     session = Session(target.feed, source=target.name)
     session.start()
     try:
-        while not is_complete(session.latest()) and session.error is None:
+        while not is_complete(session.latest()) and session.latest().link is not Link.LOST and session.error is None:
             time.sleep(0.02)
     finally:
         session.close()
     if session.error is not None:
         return _refuse("report", session.error)
+    if session.latest().hello is None:
+        return _refuse("report", TargetError(f"the recorder of {target.name} does not answer"))
     is_terminal = sys.stdout.isatty()
     cells = width or min(shutil.get_terminal_size((80, 24)).columns, 100)
     print(written(session.latest(), max(cells, 40), colors=is_terminal and "NO_COLOR" not in os.environ))

@@ -61,6 +61,11 @@ def test_a_port_that_is_taken_is_one_clear_line():
         assert serving.taken("127.0.0.1", port) == f"127.0.0.1:{port}: Address already in use; --port gives another"
 
 
+def test_an_address_is_written_as_a_browser_takes_it(monkeypatch):
+    monkeypatch.setattr(socket, "gethostname", lambda: "gpu-box")
+    assert [serving.shown(host) for host in ("127.0.0.1", "0.0.0.0", "::1")] == ["127.0.0.1", "gpu-box", "[::1]"]
+
+
 def test_a_name_cannot_become_a_command():
     assert serving.command("a; rm -rf /", read_only=True).endswith(" -m monitor watch 'a; rm -rf /' --read-only")
 
