@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from msgspec import Struct
 from numpy.typing import NDArray
 
 from monitor.model import Floats, Steps
-from probe.wire import Batch, ClassCounts, Column, LayerStats
+from probe.wire import Batch, ClassCounts, Column, LayerStats, Message
 
 #: More rows than this in one batch or page is not ours.
 MAX_ROWS = 1 << 20
+#: Steps and sequence numbers beyond this are no counts, and seconds since 1970 beyond this no time that can be told.
+MAX_COUNT, MAX_TIME_S = 1 << 53, 1e11
+_COUNTS, _TIMES = ("step", "seq", "start"), ("time_s", "started_s")
 
 Rows = NDArray[np.uint32]
 Points = tuple[Steps, Floats]
@@ -63,16 +67,36 @@ def counts_of(counts: ClassCounts) -> tuple[Steps, Steps, Steps]:
     return correct, total, predicted
 
 
-def flaw(batch: Batch) -> str | None:
-    """What is wrong with a batch from outside, or ``None``: a hostile frame must not get past this."""
+def flaw(message: Message) -> str | None:
+    """What is wrong with a message from outside, or ``None``: a hostile frame must not get past this."""
+    if isinstance(message, Batch) and (found := _flaw_of_batch(message)) is not None:
+        return found
+    return _flaw_of_fields(message)
+
+
+def _flaw_of_fields(value: Struct) -> str | None:
+    """Numbers that no counter and no clock shows; what is calculated from them would overflow."""
+    for name in value.__struct_fields__:
+        field = getattr(value, name)
+        if name.endswith(_COUNTS) and field is not None and not -MAX_COUNT < field < MAX_COUNT:
+            return f"{name} out of range"
+        if name in _TIMES and not 0.0 <= field < MAX_TIME_S:
+            return f"{name} is no time"
+        for part in field if isinstance(field, list) else ():
+            if isinstance(part, Struct) and (found := _flaw_of_fields(part)) is not None:
+                return found
+    return None
+
+
+def _flaw_of_batch(batch: Batch) -> str | None:
     if not 0 <= batch.rows <= MAX_ROWS or batch.seq < 1 or not 0 <= batch.first_seq <= batch.seq:
         return "row count or sequence number out of range"
     if len(batch.times_s) != 8 * batch.rows or len(batch.steps) not in (0, 8 * batch.rows):
         return "steps or times do not match the row count"
-    if not -(1 << 62) < batch.start < 1 << 62:
+    if not -MAX_COUNT < batch.start < MAX_COUNT:
         return "start out of range"
-    if batch.rows > 1 and np.any(np.diff(steps_of(batch)) < 0):
-        return "steps fall"
+    if batch.rows and (found := _flaw_of_rows(steps_of(batch), times_of(batch))) is not None:
+        return found
     for key, column in batch.scalars.items():
         if not _fits(column, 8, batch.rows):
             return f"column {key[:80]!r} does not match the row count"
@@ -84,6 +108,14 @@ def flaw(batch: Batch) -> str | None:
         if len(sizes) != 1 or sizes.pop() % 8:
             return "class counts of different lengths"
     return None
+
+
+def _flaw_of_rows(steps: Steps, times: Floats) -> str | None:
+    if np.any(np.diff(steps) < 0):
+        return "steps fall"
+    if not -MAX_COUNT < steps[0] <= steps[-1] < MAX_COUNT:
+        return "steps out of range"
+    return None if times.min() >= 0.0 and times.max() < MAX_TIME_S else "rows at no time"
 
 
 def merge(batches: Sequence[Batch]) -> Batch:

@@ -139,9 +139,7 @@ class LiveFeed:
         return (batch.first_seq or batch.seq) > self.last_seq + 1
 
     def _pass(self, batch: wire.Batch) -> Iterator[Event]:
-        if flaw(batch) is not None:
-            self.bad_frames += 1
-        elif batch.seq <= self.last_seq:
+        if batch.seq <= self.last_seq:
             return
         elif (batch.first_seq or batch.seq) <= self.last_seq and not self._is_later(batch):
             self._must_ask = True  # a page that is known in part: the recorder cuts it at the batch that is named
@@ -163,5 +161,7 @@ class LiveFeed:
     def _decoded(self, frame: bytes) -> wire.Message | None:
         self._heard_s = time.monotonic()
         message = wire.decode(frame)
-        self.bad_frames += message is None
+        if message is None or (not isinstance(message, wire.History) and flaw(message) is not None):
+            self.bad_frames += 1
+            return None
         return message

@@ -22,6 +22,8 @@ _OPTIONS = (
     (zmq.HEARTBEAT_IVL, 2000),
     (zmq.HEARTBEAT_TIMEOUT, 6000),
 )
+#: The longest frame of a handshake with keys has some 350 bytes.
+_HANDSHAKE_BYTES = 512
 _DOMAIN = b"bedside"
 #: Asked by ZeroMQ about each connection; see RFC 27, ZAP.
 _ZAP = "inproc://zeromq.zap.01"
@@ -38,6 +40,7 @@ class Door:
         self._places: tuple[str, str] | None = None
         self._bound: set[str] = set()
         self._allowed: set[str] = set()
+        self._secret = b""
         self._next_look_s = 0.0
         #: To be polled; :meth:`turn` reads it.
         self.requests = context.socket(zmq.REP)
@@ -57,13 +60,7 @@ class Door:
         host, _, port = endpoint.rpartition(":")
         self._places = (endpoint, f"{host}:{int(port) + 1}")
         self._allowed = set(self._ring.authorised().values())
-        for socket in self._sockets:
-            for option, value in _OPTIONS:
-                socket.setsockopt(option, value)
-            if not insecure:
-                socket.setsockopt(zmq.ZAP_DOMAIN, _DOMAIN)
-                socket.setsockopt(zmq.CURVE_SERVER, 1)
-                socket.setsockopt(zmq.CURVE_SECRETKEY, self._ring.own().secret)
+        self._secret = b"" if insecure else self._ring.own().secret
         self._bind()
 
     def turn(self) -> None:
@@ -76,7 +73,7 @@ class Door:
         self._next_look_s = now + LOOK_S
         allowed = set(self._ring.authorised().values())
         if self._allowed - allowed:
-            self._unbind()
+            self.sweep()
         self._allowed = allowed
         with contextlib.suppress(zmq.ZMQError):  # the port is not free yet: at the next look
             self._bind()
@@ -93,10 +90,22 @@ class Door:
     def _bind(self) -> None:
         for socket, place in zip(self._sockets, self._places or (), strict=False):
             if place not in self._bound:
+                self._prepare(socket)
                 socket.bind(place)
                 self._bound.add(place)
 
-    def _unbind(self) -> None:
+    def _prepare(self, socket: zmq.Socket[bytes]) -> None:
+        """Options hold for what is bound after them."""
+        for option, value in _OPTIONS:
+            socket.setsockopt(option, value)
+        socket.setsockopt(zmq.MAXMSGSIZE, max(_HANDSHAKE_BYTES, socket.getsockopt(zmq.MAXMSGSIZE)))
+        if self._secret:
+            socket.setsockopt(zmq.ZAP_DOMAIN, _DOMAIN)
+            socket.setsockopt(zmq.CURVE_SERVER, 1)
+            socket.setsockopt(zmq.CURVE_SECRETKEY, self._secret)
+
+    def sweep(self) -> None:
+        """Cut every connection; they may come back at the next look."""
         for socket, place in zip(self._sockets, self._places or (), strict=False):
             if place in self._bound:
                 socket.unbind(place)

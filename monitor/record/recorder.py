@@ -21,6 +21,7 @@ import zmq
 
 from monitor.keys import Keyring
 from monitor.record import ending, registry
+from monitor.record.audience import Audience
 from monitor.record.bell import Bell
 from monitor.record.commands import Commands
 from monitor.record.desk import HistoryDesk
@@ -34,8 +35,8 @@ from probe import wire
 
 #: Frames taken in before the next commit.
 _FRAMES_A_TURN = 64
-_MAX_SEQ = 1 << 62
-_ASK_OPTIONS = ((zmq.MAXMSGSIZE, 1024 * 1024), (zmq.SNDHWM, 4), (zmq.ROUTER_MANDATORY, 1))
+_LIVE_OPTIONS = ((zmq.MAXMSGSIZE, 128), (zmq.RCVHWM, 16), (zmq.SNDHWM, 512))
+_ASK_OPTIONS = ((zmq.MAXMSGSIZE, 64 * 1024), (zmq.SNDHWM, 4), (zmq.ROUTER_MANDATORY, 1))
 
 #: Between two acknowledgements: each costs the training process a little, and one stands for all before it.
 _ACK_S = 0.2
@@ -86,9 +87,10 @@ class Recorder:
         self._watch = ending.Watch(setup.pid, setup.pidfd)
         self._farewell = Farewell(self._watch)
         self._in = _bound(context, zmq.ROUTER, setup.address("in"), (zmq.RCVHWM, 64))
-        self._live = _bound(context, zmq.XPUB, setup.address("live"), (zmq.SNDHWM, 512))
+        self._live = _bound(context, zmq.XPUB, setup.address("live"), *_LIVE_OPTIONS)
         self._ask = _bound(context, zmq.ROUTER, setup.address("ask"), *_ASK_OPTIONS)
         self._door = Door(context, self._ask, self._live, Keyring(registry.home() / "keys"))
+        self._audience = Audience(self._live, self._door)
         self._poller = zmq.Poller()
         for source in (self._in, self._live, self._ask, self._door.requests, setup.pidfd):
             if source is not None:
@@ -107,8 +109,6 @@ class Recorder:
         self._beat: wire.Heartbeat | None = None
         self.bad_frames = 0
         self._heard_s = self._beaten_s = time.monotonic()
-        self._watchers = False
-        self._unwatched_s = 0.0
         self._must_leave = False
 
     def leave_when_over(self, _signal: int, _frame: FrameType | None) -> None:
@@ -120,7 +120,7 @@ class Recorder:
             self._poller.poll(self._patience_ms())
             self._take_in()
             self._door.turn()
-            self._note_watchers()
+            self._audience.turn()
             self._answer()
             self._publish_alerts(self._judge.turn())
             self._bell.turn()
@@ -151,9 +151,11 @@ class Recorder:
             except zmq.Again:
                 return
             message = wire.decode(frames[1]) if len(frames) == 2 else None
-            if isinstance(message, wire.Hello) and self._is_ours(message):
+            if message is None or flaw(message) is not None:
+                self.bad_frames += 1
+            elif isinstance(message, wire.Hello) and self._is_ours(message):
                 self._greet(frames[0], message, frames[1])
-            elif message is None or frames[0] != self._sender:
+            elif frames[0] != self._sender:
                 self.bad_frames += 1
             else:
                 self._heard_s = time.monotonic()
@@ -203,7 +205,7 @@ class Recorder:
 
     def _take_batch(self, batch: wire.Batch, frame: bytes) -> None:
         keeper = self._keeper
-        if keeper is None or batch.seq >= _MAX_SEQ or flaw(batch) is not None:
+        if keeper is None:
             self.bad_frames += 1
             return
         self._is_ack_due = True
@@ -238,17 +240,6 @@ class Recorder:
             self._in.send_multipart([self._sender, frame], zmq.NOBLOCK)
 
     # --------------------------------------------------------------------------------------------- to the monitors
-
-    def _note_watchers(self) -> None:
-        """A subscription message begins with 1 for the first subscriber and 0 when the last one has gone."""
-        while True:
-            try:
-                message = self._live.recv(zmq.NOBLOCK)
-            except zmq.Again:
-                return
-            if message in (b"\x00", b"\x01"):
-                self._watchers = message == b"\x01"
-                self._unwatched_s = time.monotonic()
 
     def _answer(self) -> None:
         for _ in range(_FRAMES_A_TURN):
@@ -353,8 +344,8 @@ class Recorder:
             return False
         if self._must_leave:
             return True
-        is_watched = self._watchers or not self._desk.is_idle
-        return not is_watched and now - max(over_s, self._unwatched_s) > _GRACE_S
+        is_watched = self._audience.is_there or not self._desk.is_idle
+        return not is_watched and now - max(over_s, self._audience.left_s) > _GRACE_S
 
 
 def _bound(

@@ -12,6 +12,7 @@ from monitor.record.reader import Found
 from monitor.record.registry import RunEntry
 from monitor.remote import RemoteError, ssh
 from monitor.remote.ssh import Host
+from monitor.rows import flaw
 from probe import wire
 
 T = TypeVar("T")
@@ -31,7 +32,7 @@ def messages(host: Host, *words: str, in_batch: bool = False) -> Iterator[wire.M
     """The messages that the far end reads for those words. Raises :class:`RemoteError`."""
     for frame in ssh.ask(host, *words, in_batch=in_batch):
         message = wire.decode(frame)
-        if message is not None:
+        if message is not None and flaw(message) is None:
             yield message
 
 

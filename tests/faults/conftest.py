@@ -1,6 +1,7 @@
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parent.parent / "record"))
+for folder in ("record", "wire"):
+    sys.path.insert(0, str(Path(__file__).parent.parent / folder))
 
-from toy_run import monitor_of, toy_run  # noqa: F401
+from toy_run import monitor_of, toy_run  # noqa: E402, F401

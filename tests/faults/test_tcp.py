@@ -8,6 +8,7 @@ import subprocess
 import sys
 
 import numpy as np
+import psutil
 import pytest
 import zmq
 from test_ssh import recorded, same
@@ -177,6 +178,33 @@ def test_a_command_without_a_key_does_not_arrive(toy_run, ring, port, knocking):
     until(lambda: answers.append(wire.decode(inside.recv())) or isinstance(answers[-1], wire.Ack))
 
     assert (answers[-1].ok, answers[-1].text) == (False, "this run takes no commands")
+    assert received(outside) == 0
+
+
+def test_who_subscribes_to_a_thousand_things_is_put_out_and_nobody_else_for_long(
+    toy_run, ring, port, knocking, monitor_of
+):
+    friend = pair()
+    ring.authorise(as_text(friend[0]), "friend")
+    train(toy_run, port)
+    beside = monitor_of(toy_run.wait_live())
+    _, live = knocking(port, curve_of(ring, friend))
+    _, strange = knocking(port, curve_of(ring, friend))
+    assert live.poll(15_000)
+    recorder = psutil.Process(toy_run.wait_live().recorder_pid)
+    bytes_before = recorder.memory_info().rss
+    for number in range(20_000):
+        strange.subscribe(f"{number:05} {'nothing of this kind is sent' * 3}")
+    before = len(toy_run.committed_steps())
+    until(lambda: len(toy_run.committed_steps()) > before + 3000)
+    grown_bytes = recorder.memory_info().rss - bytes_before
+    strange.close()
+    outside, _ = knocking(port, None)
+
+    received(live)
+    assert live.poll(15_000)
+    assert beside.next(wire.Batch).seq < beside.next(wire.Batch).seq
+    assert grown_bytes < 64 * 1024 * 1024
     assert received(outside) == 0
 
 

@@ -1,0 +1,39 @@
+"""Who listens to the stream: whether anybody does, and that nobody fills the recorder with what he asks for."""
+
+from __future__ import annotations
+
+import time
+
+import zmq
+
+from monitor.record.door import Door
+
+#: Subscriptions to anything but everything, which no monitor makes, until who came through the door is put out.
+MAX_STRANGE = 100
+
+
+class Audience:
+    """The subscribers of an XPUB. On the Unix socket they are this user's own; others come through the ``door``."""
+
+    def __init__(self, live: zmq.Socket[bytes], door: Door) -> None:
+        self._live, self._door = live, door
+        self._strange = 0
+        self.is_there = False
+        #: When somebody last came or the last one went.
+        self.left_s = 0.0
+
+    def turn(self) -> None:
+        """A subscription message begins with 1 for the first subscriber and 0 when the last one has gone."""
+        for _ in range(MAX_STRANGE):
+            try:
+                message = self._live.recv(zmq.NOBLOCK)
+            except zmq.Again:
+                break
+            if message in (b"\x00", b"\x01"):
+                self.is_there = message == b"\x01"
+                self.left_s = time.monotonic()
+            elif message[:1] == b"\x01":
+                self._strange += 1
+        if self._strange >= MAX_STRANGE:
+            self._strange = 0
+            self._door.sweep()  # ZeroMQ forgets what a connection asked for when it ends; monitors come back
