@@ -22,7 +22,7 @@ import numpy as np
 
 from monitor.model import Severity
 from monitor.rules.context import RunContext
-from monitor.rules.rule import Clock, Evidence, Rule, Signal, rounded
+from monitor.rules.rule import STRUCTURE, Clock, Evidence, Rule, Signal, rounded
 
 STEPS, RECENT = 200, 16
 MIN_SCALE, MAX_RATE, MAX_RUN = 1.0, 0.05, 3
@@ -72,5 +72,5 @@ RULE = Rule(
     every=RECENT,
     hold=1,
     warm_up=224,
-    symptom_of=("non-finite", "divergence", "exploding-gradient"),
+    symptom_of=(*STRUCTURE, "non-finite", "divergence", "exploding-gradient"),
 )

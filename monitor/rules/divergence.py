@@ -7,8 +7,9 @@ Fires         lost > max(8 SE, D / 2, |best| / 20) and
               (cur > ref + max(6 SE, |ref| / 2), or all of the newest 16 are above ref + |ref| / 2 whatever the SE
               or  rise > max(6 SE, |ref| / 5) and lost > 0.75 D
               or  lost > 0.9 D where D is a true gain, of 15 % of the start at least);
-              at once if the newest 2 are above 100 ref, of coarse rows above 10 ref, or if 3 of the newest 16 are
-              above 10 ref and the median of the 16 is above ref
+              at once if the last but one is above 100 ref and the newest 10 times that; if the newest 2 coarse rows
+              of a log with evaluations are above 10 ref; or, where the trivial loss is known, if 3 of the newest 16
+              are above 10 ref and the median of the 16 is above ref
 Evidence      loss: cur; best; start; ratio: cur / start; rise
 Action        Lower the learning rate to a third and reload the checkpoint from before the rise.
 Quiet on      noise about a level, a slow rise within the gains, several optimizers, a learning rate that has just
@@ -35,8 +36,10 @@ from monitor.rules.statistics import median, median_se, theil_sen
 
 #: Steps in a level, and in the slope; shorter ones follow single batches, longer ones lose the steps before the NaN.
 LEVEL, SLOPE = 16, 32
-#: Two losses in a row that are so many times the reference need no third one; a coarse row stands for many losses.
-EXPLODED, EXPLODED_ROW, BURSTS = 100.0, 10.0, 3
+#: Losses so many times the reference are an explosion: of coarse rows, which stand for many steps, two in a row; of
+#: steps, so many in a level. A loss that begins near zero (a policy's) may be that without harm: of it are asked a
+#: hundred times, and ten times that in the next step.
+EXPLODED, BURSTS, NEAR_ZERO = 10.0, 3, 100.0
 #: The learning rate to try: a third leaves the unstable region in one or two steps and costs little if it is too low.
 LR_FACTOR = 0.3
 
@@ -45,12 +48,10 @@ def check(loss: Signal, context: RunContext, *, level: float = 1.0) -> Evidence 
     if context.metric_improves:
         return None
     ref = context.reference
-    if 0 < ref * (EXPLODED_ROW if context.is_coarse else EXPLODED) < newest_two(loss):
+    if explodes(loss, context) or bursts(loss, context):
         return explosion(loss, context)
     if len(loss) < LEVEL:
         return None
-    if bursts(loss, context):
-        return explosion(loss, context)
     cur, se = median(loss.values[-LEVEL:]), median_se(context.noise, LEVEL)
     lost = cur - context.best
     # No noise about the reference puts 16 losses in a row above it; an explosion is its own noise, and hides in SE.
@@ -72,21 +73,26 @@ def check(loss: Signal, context: RunContext, *, level: float = 1.0) -> Evidence 
     )
 
 
-def newest_two(loss: Signal) -> float:
-    """The smaller one."""
-    return min(float(loss.values[-1]), float(loss.values[-2])) if len(loss) > 1 else 0.0
+def explodes(loss: Signal, context: RunContext) -> bool:
+    """Whether the newest two losses need no third one."""
+    if len(loss) < 2 or not context.reference > 0:
+        return False
+    before, newest = float(loss.values[-2]) / context.reference, float(loss.values[-1]) / context.reference
+    if context.is_coarse and context.evaluations:
+        return min(before, newest) > EXPLODED
+    return before > NEAR_ZERO and newest > EXPLODED * before
 
 
 def bursts(loss: Signal, context: RunContext) -> bool:
     """Whether the newest losses jump about far above the reference; they may come to rest on ruins near it."""
     newest, ref = loss.values[-LEVEL:], context.reference
-    if not 0 < EXPLODED_ROW * ref < newest.max():
+    if context.trivial is None or len(newest) < LEVEL or not newest.max() > EXPLODED * ref:
         return False
-    return int(np.count_nonzero(newest > EXPLODED_ROW * ref)) >= BURSTS and median(newest) > ref
+    return int(np.count_nonzero(newest > EXPLODED * ref)) >= BURSTS and median(newest) > ref
 
 
 def explosion(loss: Signal, context: RunContext) -> Evidence:
-    at = int((loss.values > EXPLODED_ROW * context.reference).argmax())
+    at = int((loss.values > EXPLODED * context.reference).argmax())
     cur, before = float(loss.values[-1]), float(loss.values[max(at - 1, 0)])
     return Evidence(
         {

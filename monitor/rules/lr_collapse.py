@@ -24,7 +24,7 @@ from __future__ import annotations
 
 from monitor.model import Action, Severity
 from monitor.rules.context import RunContext
-from monitor.rules.rule import Clock, Evidence, Gate, Rule, Signal
+from monitor.rules.rule import STRUCTURE, Clock, Evidence, Gate, Rule, Signal
 
 STEPS, SHARE = 50, 0.1
 STILL = 3e-6
@@ -85,5 +85,5 @@ RULE = Rule(
     hold=3,
     warm_up=100,
     quiet=Gate.ADVERSARIAL | Gate.SWITCH,
-    symptom_of=("non-finite", "divergence"),
+    symptom_of=(*STRUCTURE, "non-finite", "divergence"),
 )

@@ -106,12 +106,12 @@ RULE = Rule(
     symptom_of=(
         *STRUCTURE,
         "non-finite",
-        "wrong-sign",
         "bad-start",
         "dead-units",
         "saturated-units",
         "vanishing-gradient",
         "exploding-gradient",
+        "amp-collapse",
         "aggressive-clipping",
         "divergence",
         "oscillation",

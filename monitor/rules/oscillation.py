@@ -120,5 +120,5 @@ RULE = Rule(
     hold=4,
     warm_up=WINDOW,
     quiet=TREND | Gate.WARM_UP,
-    symptom_of=(*STRUCTURE, "non-finite", "dead-units", "divergence"),
+    symptom_of=(*STRUCTURE, "non-finite", "dead-units", "exploding-gradient", "divergence"),
 )

@@ -83,5 +83,5 @@ RULE = Rule(
     hold=3,
     warm_up=200,
     quiet=TREND | Gate.WARM_UP,
-    symptom_of=(*STRUCTURE, "non-finite", "dead-units"),
+    symptom_of=(*STRUCTURE, "non-finite", "lr-collapse", "dead-units", "vanishing-gradient", "aggressive-clipping"),
 )

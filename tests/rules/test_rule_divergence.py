@@ -3,7 +3,7 @@ import pytest
 
 from monitor.model import Severity
 from probe.wire import Mark
-from tests.synthetic_runs import batch, falling, judge, judge_loss
+from tests.synthetic_runs import CROSS_ENTROPY, batch, falling, judge, judge_loss
 
 
 def diverging(onset: int = 400, steps: int = 600, to: float = 8.0) -> np.ndarray:
@@ -88,8 +88,14 @@ def test_silent_on_negative_losses_that_fall():
 def test_a_start_that_jumps_about_far_above_itself_and_comes_to_rest_on_ruins_is_named_at_once():
     loss = np.full(100, 2.33)
     loss[:24] = [2.28, 2.6, 2.33, 2.35, 2.29, 2.33, 2.13, 3.1, 17, 482, 4.4, 15, 798, 3.9, 38, 3.1, *[3.5] * 8]
-    alert = next(alert for alert in judge_loss(loss) if alert.rule == "divergence")
+    alert = next(alert for alert in judge_loss(loss, facts=CROSS_ENTROPY) if alert.rule == "divergence")
     assert (alert.severity, alert.raised_step) == (Severity.CRITICAL, 16)
+
+
+def test_silent_on_a_loss_that_begins_near_zero_and_is_noise():
+    noise = 0.5 * np.random.default_rng(0).normal(size=300)
+    noise[:3] = 0.001
+    assert "divergence" not in {alert.rule for alert in judge_loss(noise)}
 
 
 def test_a_start_is_the_first_loss_where_the_first_two_updates_blow_it_up():
