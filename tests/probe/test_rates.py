@@ -88,13 +88,14 @@ METRIC = [1.0, 0.9, 0.9, 0.9, 0.9, 0.8] * 4
 class Training:
     """A small net on fixed data; ``lrs`` and ``weights`` are what tells two of them apart."""
 
-    def __init__(self, make_optimizer, make_scheduler) -> None:
+    def __init__(self, make_optimizer, make_scheduler, device="cpu") -> None:
         torch.manual_seed(0)
-        self.model = nn.Sequential(nn.Linear(6, 8), nn.Tanh(), nn.Linear(8, 3))
+        self.model = nn.Sequential(nn.Linear(6, 8), nn.Tanh(), nn.Linear(8, 3)).to(device)
         self.optimizer = make_optimizer(list(self.model.parameters()))
         self.scheduler = make_scheduler(self.optimizer)
         self.lrs: list[list[float]] = []
-        self.data = [(torch.randn(10, 6), torch.randint(0, 3, (10,))) for _ in range(STEPS)]
+        data = [(torch.randn(10, 6), torch.randint(0, 3, (10,))) for _ in range(STEPS)]
+        self.data = [(inputs.to(device), targets.to(device)) for inputs, targets in data]
 
     def step(self, index: int) -> None:
         inputs, targets = self.data[index]
@@ -181,6 +182,20 @@ def test_a_pinned_rate_is_used_whatever_the_schedule_says(optimizer, senders):
 
     assert held.weights == by_hand.weights
     assert held.lrs == Training(*make).by_hand(lambda lr: lr, range(0)).lrs
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="capturable optimizers step on an accelerator only")
+@pytest.mark.parametrize("kind", [optim.Adam, optim.AdamW])
+@pytest.mark.parametrize("scheduler", SCHEDULERS)
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_a_capturable_optimizer_with_a_tensor_as_its_rate_moves_as_by_hand(kind, scheduler, senders):
+    def train() -> Training:
+        return Training(lambda p: kind(p, lr=torch.tensor(0.01), capturable=True), SCHEDULERS[scheduler], "cuda")
+
+    held, steps = train().under(senders, factor=0.1)
+
+    assert held.lrs == train().by_hand(lambda lr: lr, range(0)).lrs
+    assert held.weights == train().by_hand(lambda lr: lr * 0.1, steps).weights
 
 
 # --------------------------------------------------------------------------------------------- in one loop, closely
