@@ -93,6 +93,7 @@ def test_a_signal_is_named_to_those_who_watch_within_two_seconds(toy_run, monito
     process.wait()
     goodbye = monitor.next(wire.Goodbye, timeout_s=5.0)
 
+    print(f"{number.name} told after {goodbye.time_s - sent_s:.2f} s")
     assert (goodbye.reason, goodbye.signal) == ("signal", number.name)
     assert goodbye.time_s - sent_s < 2.0
     assert only(monitor.history()[1], wire.Goodbye) == goodbye

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from histories import recorded, same
 from sshd import SSH, SSHD, Sshd
-from toy_run import ROOT, points, until
+from toy_run import ROOT, until
 from viewer import shown
 
 from monitor.model import Link
@@ -61,20 +62,6 @@ def bedside(sshd, tmp_path):
         return done.returncode, done.stdout, done.stderr
 
     return run
-
-
-def recorded(toy_run) -> dict[str, np.ndarray]:
-    """Every series of the run file, as ``shown`` has them."""
-    messages = list(read_run(toy_run.file()))
-    keys = dict.fromkeys(key for message in messages if isinstance(message, wire.Batch) for key in message.scalars)
-    return {key: np.stack(points(messages, key)) for key in keys}
-
-
-def same(one: dict[str, np.ndarray], other: dict[str, np.ndarray]) -> None:
-    """Scalar for scalar."""
-    assert sorted(one) == sorted(other)
-    for key, values in one.items():
-        np.testing.assert_array_equal(values, other[key], err_msg=key)
 
 
 def is_over(session: Session) -> bool:

@@ -17,6 +17,7 @@ import zmq
 from monitor import rows
 from monitor.record import registry
 from monitor.record.runfile import RunFileError, read_run
+from monitor.record.summary import summary
 from probe import runtime, wire
 
 HERE = Path(__file__).parent
@@ -73,6 +74,10 @@ class ToyRun:
             return list(points(read_run(self.file()), "train/loss")[0])
         except (FileNotFoundError, RunFileError):  # not made yet
             return []
+
+    def summary_step(self) -> int:
+        """The newest step in the file, without reading the rest."""
+        return summary(self.file()).step
 
     def wait_recorder_gone(self) -> None:
         until(lambda: not any(registry.is_alive(pid) for pid in self.recorders))

@@ -4,7 +4,8 @@ usage: toy_trainer.py STEPS END [PACE_S]
 
 In the environment: LIMIT_BYTES is what may wait in the outbox, HIDE a package that the recorder shall not find,
 SHADOWS a folder of modules that it must not take, ENDPOINT and INSECURE how it is open to TCP, GROUP the control
-group to be in.
+group to be in, SET_BACK_AT the step at which the clock goes back by an hour, WIDE how many scalars
+more a step has.
 """
 
 import ctypes
@@ -20,6 +21,7 @@ from probe import launcher, outbox, wire
 from probe.sender import Sender
 
 KEYS = ("train/loss", "grad/norm", "lr/0", "time/step_s")
+WIDE_KEYS = [f"wide/{number}" for number in range(int(os.environ.get("WIDE", "0")))]
 
 
 def value(key: str, step: int) -> float:
@@ -40,7 +42,8 @@ class Row:
         return True
 
     def write(self, batch) -> None:
-        batch.row(self.step, self.time_s, {key: value(key, self.step) for key in KEYS})
+        wide = dict.fromkeys(WIDE_KEYS, self.step * 0.5)
+        batch.row(self.step, self.time_s, {key: value(key, self.step) for key in KEYS} | wide)
 
 
 def hello(run_id: str, **fields) -> wire.Hello:
@@ -63,8 +66,9 @@ def start(run_id: str) -> Sender:
 
 
 def train(sender: Sender, first: int, last: int, pace_s: float = 0.0) -> None:
+    set_back_at = int(os.environ.get("SET_BACK_AT", last + 1))
     for step in range(first, last + 1):
-        sender.put(Row(step, time.time()))
+        sender.put(Row(step, time.time() - 3600.0 * (step >= set_back_at)))
         if pace_s:
             time.sleep(pace_s)
 
