@@ -4,6 +4,7 @@ import pytest
 import screen_snapshots as snapshots
 from screen_driver import shown
 
+from monitor.app.app import MonitorApp
 from monitor.app.keymap import COMMANDS, PANEL_KEYS
 
 
@@ -185,10 +186,9 @@ def test_no_two_commands_share_a_key_or_a_name():
     assert len({command.name for command in COMMANDS}) == len(COMMANDS)
 
 
-@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.name)
-async def test_every_command_of_the_keymap_is_one_of_the_program(command):
-    async with shown(snapshots.alarming()) as bedside:
-        assert hasattr(bedside.app, "action_" + command.action.partition("(")[0])
+def test_every_command_of_the_keymap_is_one_of_the_program():
+    actions = [f"action_{command.action.partition('(')[0]}" for command in COMMANDS]
+    assert [action for action in actions if not hasattr(MonitorApp, action)] == []
 
 
 @pytest.mark.parametrize("panel", PANEL_KEYS)
