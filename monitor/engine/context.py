@@ -90,7 +90,7 @@ class RunState:
         self._checkpoints: deque[tuple[int, str]] = deque(maxlen=KEPT_CHECKPOINTS)
         self._uses_amp = False
         self._terms: list[str] = []  # series of the losses that the training loss is made of
-        self._evaluations, self._evaluated_at = 0, 0
+        self._evaluations, self._evaluated_at, self._evaluated_step = 0, 0, 0
         self._val_best, self._val_best_step, self._train_at_best = math.nan, 0, math.nan
         self._val_first, self._val_accuracy_best = math.nan, math.nan
 
@@ -229,8 +229,10 @@ class RunState:
         end = self._ends["loss"]
         since = min(max(end - self._evaluated_at, 1), 64)
         level = median(self.loss.before(end, since).values)
-        accuracy = median(self._newest("accuracy", since).values)
-        self._evaluated_at = end
+        accuracies = self._newest("accuracy", since)  # they may come more seldom than losses
+        is_new = accuracies.steps > self._evaluated_step
+        accuracy = median(accuracies.values[is_new] if is_new.any() else accuracies.values[-1:])
+        self._evaluated_at, self._evaluated_step = end, step
         self._evaluations += 1
         row = {"val_loss": val_loss, "train_level": level, "val_accuracy": val_accuracy, "train_accuracy": accuracy}
         for name, value in row.items():
