@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import os
 import re
+import signal
 import sys
 
 import pytest
@@ -36,6 +39,25 @@ def test_at_80x24_with_16_colours_the_screen_says_what_is_wrong_since_when_and_w
 
     assert re.search(r"non-finite since step 1[45]\d", shown), shown
     assert colours(screen) == set()
+
+
+def test_the_overfitting_demo_at_80x24_says_what_is_wrong_since_when_and_which_key_with_no_key_pressed(
+    world, terminal
+):
+    pytest.importorskip("sklearn", reason="the demo's data ship in scikit-learn: pip install 'bedside[demo]'")
+    screen = terminal(80, 24)
+    screen.run("demo", "--fault", "overfit")
+    screen.shows("grad norm")  # step by step: a busy machine takes its time for each
+    eventually(lambda: re.search(r"step (9\d|\d{3}) ", screen.screen()), screen.screen)
+
+    shown = screen.shows("overfitting since step", "validation loss", "⏎ look", "d stop", "a seen")
+
+    assert re.search(r"overfitting since step \d+: validation loss [\d.]+, up \d+% from its best [\d.]+", shown), (
+        shown
+    )
+    screen.press("q")
+    (entry,) = world.live_entries()
+    os.kill(json.loads(entry.read_text())["pid"], signal.SIGTERM)  # the demo's training, which would go on
 
 
 def test_a_terminal_of_256_colours_is_sent_no_others(sick, terminal):
