@@ -24,7 +24,7 @@ arguments.add_argument("--steps", type=int, default=10**9)
 arguments.add_argument("--until", type=Path, default=Path("/nowhere"))
 arguments.add_argument("--notes", type=Path, required=True)
 arguments.add_argument("--pace-s", type=float, default=0.002)
-arguments.add_argument("--start-s", type=float, default=0.0, help="what it does before it makes a model")
+arguments.add_argument("--after", type=Path, default=Path("/"), help="what must be there before it makes a model")
 args = arguments.parse_args()
 torch.manual_seed(0)
 torch.set_num_threads(1)
@@ -314,7 +314,8 @@ def looks_at_itself() -> nn.Module:
             return network
 
 
-time.sleep(args.start_s)
+while not args.after.exists():
+    time.sleep(0.01)
 trained = globals()[args.shape]()
 digest = hashlib.sha256()
 for value in trained.state_dict().values():

@@ -199,7 +199,8 @@ def test_nothing_is_left_in_the_process_once_the_probe_is_off(world):
 
 
 def test_an_attach_at_start_up_waits_for_the_first_step(world):
-    training = Training(world, "functional", "--start-s", "4")
+    start = world.folder / "start"
+    training = Training(world, "functional", "--after", str(start))
     eventually(training.has_torch)
 
     def waits():
@@ -208,6 +209,7 @@ def test_an_attach_at_start_up_waits_for_the_first_step(world):
         return "nothing is trained there yet; a probe waits for the first step" in out
 
     eventually(waits)
+    start.touch()
     points = recorded(world)
     bedside(world, "detach", training.pid)
 
