@@ -7,7 +7,7 @@ computes per tensor is computed per layer here, from norms where it takes means 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -286,7 +286,7 @@ RULES: Final[dict[str, Callable[[Recording], Floats]]] = {
 }
 
 
-def report(parts: dict[str, Sequence[Judged]], folder: Path) -> str:
+def report(parts: Mapping[str, Sequence[Judged]], folder: Path) -> str:
     """A row a rule: how many healthy trainings, and how many manifest faults after their onset, it fires in."""
     counts = {name: [0] * (2 * len(parts)) for name in RULES}
     for column, runs in enumerate(parts.values()):

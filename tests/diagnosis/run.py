@@ -8,6 +8,7 @@ they are kept there, and are not recorded again. ``CORPUS=FOLDER`` adds labelled
 from __future__ import annotations
 
 import argparse
+import functools
 import os
 import platform
 import tempfile
@@ -26,13 +27,18 @@ PAGE = ROOT / "docs" / "explanation" / "diagnosis.md"
 WORKERS = 2
 
 
-def zoo(args: argparse.Namespace) -> str:
-    """The rules over the zoo, recorded where it is not yet."""
-    parts: dict[str, list[Judged]] = {}
+@functools.cache
+def recordings(folder: Path, seeds: int) -> dict[str, list[Judged]]:
+    """The zoo's parts, recorded where they are not yet, and judged."""
     for part in PARTS:
-        record_all(args.recordings, part, args.seeds, WORKERS)
-        parts[part] = list(judged(part, args.seeds, args.recordings))
-    made = f"{machine()} Seeds of each training: {args.seeds}.\n\n{tables.overview(dict(parts))}"
+        record_all(folder, part, seeds, WORKERS)
+    return {part: list(judged(part, seeds, folder)) for part in PARTS}
+
+
+def zoo(args: argparse.Namespace) -> str:
+    """The rules over the zoo."""
+    parts = recordings(args.recordings, args.seeds)
+    made = f"{machine()} Seeds of each training: {args.seeds}.\n\n{tables.overview(parts)}"
     for part, runs in parts.items():
         made += f"\n### Each fault, {part}\n\n{tables.faults(runs)}"
         made += f"\n### False alarms, {part}\n\n{tables.remarks(runs)}"
@@ -41,11 +47,7 @@ def zoo(args: argparse.Namespace) -> str:
 
 def peers(args: argparse.Namespace) -> str:
     """The published rules over the same recordings."""
-    for part in PARTS:
-        record_all(args.recordings, part, args.seeds, WORKERS)
-    return published.report(
-        {part: list(judged(part, args.seeds, args.recordings)) for part in PARTS}, args.recordings
-    )
+    return published.report(recordings(args.recordings, args.seeds), args.recordings)
 
 
 def real(args: argparse.Namespace) -> str:

@@ -46,6 +46,9 @@ class Fault:
     def on_onset(self, model: nn.Module, optimizer: Optimizer) -> None:
         """Once, before the step of the onset."""
 
+    def reading(self) -> None:
+        """While the loader puts a batch together."""
+
     def inputs(self, x: Tensor, since: int) -> Tensor:
         """The inputs of a training step, ``since`` steps after the onset."""
         return x

@@ -149,7 +149,7 @@ class LayersLeftOut(Fault):
 
 @dataclass(frozen=True)
 class DataComeLate(Fault):
-    """Each batch is decoded by a slow reader."""
+    """The loader reads each batch from a slow disk."""
 
     wait_s: float = 0.012
     name = "data-come-late"
@@ -157,9 +157,8 @@ class DataComeLate(Fault):
     starts = "later"
     is_structural = True
 
-    def inputs(self, x: Tensor, since: int) -> Tensor:
+    def reading(self) -> None:
         time.sleep(self.wait_s)
-        return x
 
 
 @dataclass(frozen=True)

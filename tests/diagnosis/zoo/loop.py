@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -76,7 +76,7 @@ class Loop:
 
     def until(self, steps: int) -> None:
         """Train up to this step; the loader begins anew, as it does after a resumption."""
-        batches = endless(self._loader())
+        batches = endless(self._loader() if self.recipe.batch_size else [(self.data.x, self.data.y)])
         per_epoch = max(1, len(self.data.x) // self._batch_size() // self.recipe.accumulate)
         every = min(EVERY, max(per_epoch, AT_LEAST))
         while self.step < steps:
@@ -90,7 +90,11 @@ class Loop:
 
     def _loader(self) -> DataLoader:
         dataset = TensorDataset(self.data.x, self.data.y)
-        return DataLoader(dataset, self._batch_size(), shuffle=self.fault.shuffles(), collate_fn=stacked)
+        return DataLoader(dataset, self._batch_size(), shuffle=self.fault.shuffles(), collate_fn=self._stacked)
+
+    def _stacked(self, samples: list[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
+        self._fault().reading()
+        return torch.stack([x for x, _ in samples]), torch.stack([y for _, y in samples])
 
     def _fault(self) -> Fault:
         """The fault, once it has begun."""
@@ -135,11 +139,7 @@ class Loop:
         self.val.append((self.step, float(torch.stack(losses).mean())))
 
 
-def stacked(samples: list[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
-    return torch.stack([x for x, _ in samples]), torch.stack([y for _, y in samples])
-
-
-def endless(loader: DataLoader) -> Iterator[tuple[Tensor, Tensor]]:
+def endless(loader: Iterable[tuple[Tensor, Tensor]]) -> Iterator[tuple[Tensor, Tensor]]:
     while True:
         yield from loader
 

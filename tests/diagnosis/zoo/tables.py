@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from tests.benchmarks.figures import table
 from tests.diagnosis.proportions import rate, share
@@ -13,7 +13,7 @@ from tests.diagnosis.zoo.judged import OVERFITS, Judged
 RECALL, MEDIAN_DELAY, MOST_DELAY = 0.95, 100, 600
 
 
-def overview(parts: dict[str, Sequence[Judged]]) -> str:
+def overview(parts: Mapping[str, Sequence[Judged]]) -> str:
     """One column a part, one row a figure."""
     figures: dict[str, Callable[[Sequence[Judged]], str]] = {
         "healthy trainings with an alarm": lambda runs: _flagged([run for run in runs if run.is_healthy]),
