@@ -17,7 +17,7 @@ class Shelf:
         self._sessions: dict[str, Session | None] = {}
 
     def open(self, run_id: str) -> Snapshot | None:
-        """The run as far as it is read; None if there is no such run."""
+        """The run as far as it is read; None if there is no such run, or nothing of it can be read."""
         if run_id not in self._sessions:
             feed = self._feed_of(run_id)
             session = None if feed is None else Session(feed)
@@ -25,7 +25,10 @@ class Shelf:
                 session.start()
             self._sessions[run_id] = session
         session = self._sessions[run_id]
-        return None if session is None else session.latest()
+        if session is None:
+            return None
+        snapshot = session.latest()
+        return None if session.error is not None and snapshot.hello is None else snapshot
 
     def close(self) -> None:
         for session in self._sessions.values():

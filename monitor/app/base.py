@@ -176,7 +176,9 @@ class Base(App[None]):
         hello = self.snapshot.hello
         for row in candidates(self.snapshot):
             other = self._open_run(row.run_id)
-            if other is None or other.hello is None:
+            if other is None:
+                continue  # gone, or damaged
+            if other.hello is None:
                 return None
             if hello is not None and other.hello.model == hello.model:
                 return row.run_id, other
