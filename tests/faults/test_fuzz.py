@@ -14,6 +14,7 @@ import psutil
 import pytest
 import zmq
 from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
 from samples import SAMPLES
 from toy_run import ROOT, Monitor, points, until
 
@@ -224,3 +225,39 @@ def test_a_feed_counts_broken_frames_of_a_recorder_and_reads_on(tmp_path):
     context.destroy(linger=0)
 
     assert feed.bad_frames > 500
+
+
+def train(home) -> subprocess.Popen:
+    command = [sys.executable, ROOT / "tests" / "e2e" / "small_training.py", "--steps", "400", "--pace-s", "0.01"]
+    env = {**os.environ, "PYTHONPATH": str(ROOT), "BEDSIDE_HOME": str(home), "OMP_NUM_THREADS": "1"}
+    return subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+@pytest.mark.slow
+def test_commands_of_the_right_name_and_hostile_arguments_leave_a_training_bit_for_bit(toy_run, tmp_path):
+    alone, bothered = train(tmp_path / "alone"), train(toy_run.home)
+    toy_run.processes += [alone, bothered]
+    live = until(lambda: next(iter(registry.live_runs()), None), timeout_s=60.0)
+    toy_run.recorders.add(live.recorder_pid)
+    monitor = Monitor(live)
+    sent, answers = [], []
+
+    @settings(EXAMPLES, max_examples=60)
+    @given(hostile.messages(wire.Command), st.sampled_from(["lr", "note", "undo", "detail", "pin", "\x1b[2J"]))
+    def command(order, name):
+        id_ = secrets.token_hex(8)
+        order = msgspec.structs.replace(order, id=id_, run_id=live.run_id, name=name, time_s=time.time())
+        monitor.ask_socket.send(wire.encode(order))
+        sent.append(id_)
+        while len(sent) % 4 == 0 and len(answers) < len(sent):
+            answers.append(monitor.answer())
+
+    command()
+    answers += [monitor.answer() for _ in sent[len(answers) :]]
+    monitor.close()
+    (digest, _), (digest_bothered, said) = alone.communicate(timeout=60), bothered.communicate(timeout=60)
+
+    assert {answer.id for answer in answers} == set(sent)
+    assert {answer.ok for answer in answers} == {False}
+    assert (bothered.returncode, digest_bothered) == (0, digest)
+    assert "Traceback" not in said

@@ -11,7 +11,7 @@ import numpy as np
 import psutil
 import pytest
 import zmq
-from test_ssh import recorded, same
+from histories import recorded, same
 from toy_run import ROOT, until
 from viewer import shown
 
