@@ -6,7 +6,7 @@ PACKAGES := probe monitor
 SOURCES := $(PACKAGES) tests examples docs
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all check format bench diagnosis docs screenshots clean
+.PHONY: help demo test test-all check format bench rescue diagnosis docs screenshots clean
 
 help:  ## Say what there is to make
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-12s %s\n", $$1, $$2}'
@@ -41,6 +41,9 @@ bench: $(READY)  ## Measure what the probe costs and what the run file takes
 
 diagnosis: $(READY)  ## Show that the alerts are right: the zoo, the published rules, real logs (CORPUS=FOLDER)
 	$(BIN)/python -m tests.diagnosis.run $(if $(CORPUS),--corpus $(CORPUS)) $(ARGS)
+
+rescue: $(READY)  ## Train sick runs twice, left alone and rescued by what their alerts offer
+	$(BIN)/python tests/benchmarks/rescue.py $(ARGS)
 
 docs: $(READY)  ## Write the generated pages anew (rules, wire, commands)
 	$(BIN)/python docs/generate.py
