@@ -81,6 +81,7 @@ class Base(App[None]):
         self._act, self._explain, self._open_run = act, explain, open_run
         self._recall, self._remember = recall, remember
         self._before: Visit | None = None
+        self._chosen_theme: ThemeName | None = None
         self._run_id = ""
         self._keys: Mapping[str, str] = keys or {}
         self._latest, self._clock, self._wall, self._fps = latest, clock, wall, fps
@@ -140,7 +141,7 @@ class Base(App[None]):
     def keep(self) -> None:
         """Remember this look; also now and then, because a line that breaks gives no time for it."""
         if self._run_id and self._before is None:  # while it loads there is nothing to remember
-            seen = visit(self.snapshot, self.view, self._palette.name, self._wall().timestamp())
+            seen = visit(self.snapshot, self.view, self._chosen_theme, self._wall().timestamp())
             self._remember(self._run_id, seen)
 
     def _meet(self, snapshot: Snapshot) -> None:
@@ -152,7 +153,7 @@ class Base(App[None]):
             if self._before is not None:
                 self.view = self._before.view()
                 if self._before.theme in self._themes:
-                    self._use(Palette(self._before.theme, ascii_only=self._palette.ascii))
+                    self.choose_theme(self._before.theme)
         if self._before is not None and is_complete(snapshot):
             away = since(self._before, snapshot, self._wall().timestamp())
             self.view, self._before = replace(self.view, away=away), None
@@ -198,6 +199,11 @@ class Base(App[None]):
             refusal=READ_ONLY if self._act is None else refusal(self.snapshot),
             others=self._others(),
         )
+
+    def choose_theme(self, name: ThemeName) -> None:
+        """What the person wants, whatever the terminal or the config file says."""
+        self._chosen_theme = name
+        self._use(Palette(name, ascii_only=self._palette.ascii))
 
     def _use(self, palette: Palette) -> None:
         self._palette = palette

@@ -7,7 +7,6 @@ from typing import get_args
 from monitor.app import moves
 from monitor.app.base import SAID_S, Base
 from monitor.app.compare import INKS, candidates
-from monitor.app.palette import Palette
 from monitor.app.panel import ListPanel, Panel
 from monitor.app.panels import PANELS
 from monitor.app.panels.alerts import selected_alert
@@ -187,7 +186,7 @@ class Viewing(Base):
 
     def action_theme(self) -> None:
         following = self._themes[(self._themes.index(self._palette.name) + 1) % len(self._themes)]
-        self._use(Palette(following, ascii_only=self._palette.ascii))
+        self.choose_theme(following)
         self.tick(force=True)
 
     def action_help(self) -> None:

@@ -49,7 +49,7 @@ class Visit:
         )
 
 
-def visit(snapshot: Snapshot, view: View, theme: ThemeName, now_s: float) -> Visit:
+def visit(snapshot: Snapshot, view: View, theme: ThemeName | None, now_s: float) -> Visit:
     """What to remember of this moment."""
     return Visit(
         time_s=now_s,

@@ -69,6 +69,16 @@ async def test_what_was_chosen_and_seen_is_remembered_on_leaving():
     assert (visit.step, visit.log, visit.seen, visit.alerts) == (12_843, False, (4,), (1, 2, 3, 4, 5))
 
 
+async def test_a_theme_is_remembered_only_if_the_person_chose_it():
+    kept = {}
+    async with shown(snapshots.healthy(), remember=kept.__setitem__, theme="night") as bedside:
+        bedside.app.keep()
+        assert kept["0badcafe"].theme is None
+        await bedside.press("t")
+        bedside.app.keep()
+        assert kept["0badcafe"].theme == bedside.app._palette.name != "night"
+
+
 async def test_a_look_that_ends_while_the_history_loads_forgets_nothing():
     kept = {}
     loading = snapshots.loading()

@@ -3,6 +3,7 @@
 import pytest
 import screen_snapshots as snapshots
 from screen_driver import shown
+from textual import events
 
 from monitor.app import base, terminal
 from monitor.app.palette import is_light, themes_for
@@ -73,12 +74,14 @@ def count_ticks(bedside, monkeypatch):
 async def test_a_window_without_the_focus_is_drawn_once_a_second(monkeypatch):
     async with shown(snapshots.healthy()) as bedside:
         ticks = count_ticks(bedside, monkeypatch)
-        bedside.app.on_app_blur()
+        bedside.app.post_message(events.AppBlur())
+        await bedside.pilot.pause()
         for _ in range(12):
             bedside.now_s += 0.25
             bedside.app.beat()
         assert len(ticks) == 12 * 0.25 / base.UNSEEN_S
-        bedside.app.on_app_focus()
+        bedside.app.post_message(events.AppFocus())
+        await bedside.pilot.pause()
         bedside.now_s += 0.25
         bedside.app.beat()
         assert len(ticks) == 4
