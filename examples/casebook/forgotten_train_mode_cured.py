@@ -1,0 +1,23 @@
+"""forgotten_train_mode.py, cured: the validation ends with model.train()."""
+
+import torch
+from digits import batches, evaluate, load
+from torch import nn
+
+import probe
+
+torch.manual_seed(0)
+train, val = load()
+model = nn.Sequential(
+    nn.Conv2d(1, 16, 3, padding=1), nn.BatchNorm2d(16), nn.ReLU(), nn.Flatten(), nn.Dropout(0.5), nn.Linear(1024, 10),
+)  # fmt: skip
+optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
+probe.attach(model, optimizer)
+
+for _epoch in range(15):
+    for x, y in batches(train, 64):
+        optimizer.zero_grad()
+        loss = nn.functional.cross_entropy(model(x), y)
+        loss.backward()
+        optimizer.step()
+    evaluate(model, val)

@@ -1,0 +1,24 @@
+"""The learning rate is far too high: Adam at 0.1."""
+
+import torch
+from digits import batches, evaluate, load
+from torch import nn
+
+import probe
+
+torch.manual_seed(0)
+train, val = load()
+model = nn.Sequential(
+    nn.Conv2d(1, 16, 3, padding=1), nn.ReLU(), nn.Conv2d(16, 32, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),
+    nn.Conv2d(32, 32, 3, padding=1), nn.ReLU(), nn.Flatten(), nn.Linear(512, 64), nn.ReLU(), nn.Linear(64, 10),
+)  # fmt: skip
+optimizer = torch.optim.Adam(model.parameters(), lr=0.1)
+probe.attach(model, optimizer)
+
+for _epoch in range(15):
+    for x, y in batches(train, 64):
+        optimizer.zero_grad()
+        loss = nn.functional.cross_entropy(model(x), y)
+        loss.backward()
+        optimizer.step()
+    evaluate(model, val)
