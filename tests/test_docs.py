@@ -37,14 +37,16 @@ def test_the_generated_pages_are_what_the_code_says():
 
 
 SEEN = (ROOT / "docs" / "reference" / "what-it-sees.md").read_text()
+RELIABILITY = (ROOT / "docs" / "explanation" / "reliability.md").read_text()
 
 
-def test_every_row_of_what_the_probe_sees_names_its_test():
-    rows = [line for line in SEEN.splitlines() if line.startswith("| ") and not line.endswith("| test |")]
+@pytest.mark.parametrize("page", [SEEN, RELIABILITY], ids=["what-it-sees", "reliability"])
+def test_every_row_names_its_test(page):
+    rows = [line for line in page.splitlines() if line.startswith("| ") and "| test |" not in line]
 
     assert [row for row in rows if not re.search(r"`test_\w+`", row)] == []
 
 
-@pytest.mark.parametrize("name", sorted(set(re.findall(r"`(test_\w+)`", SEEN))))
+@pytest.mark.parametrize("name", sorted(set(re.findall(r"`(test_\w+)`", SEEN + RELIABILITY))))
 def test_every_test_that_it_names_is_there(name):
     assert [path for path in (ROOT / "tests").rglob("test_*.py") if f"def {name}(" in path.read_text()] != []

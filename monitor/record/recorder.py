@@ -104,6 +104,7 @@ class Recorder:
         self._sender = b""
         self._commands = Commands(self._to_training, self._send_to, self._notify)
         self._early_notices: list[bytes] = []
+        self._unpublished: list[bytes] = []
         self._is_ack_due = False
         self._next_ack_s = 0.0
         self._beat: wire.Heartbeat | None = None
@@ -119,6 +120,8 @@ class Recorder:
         while not self._is_done():
             self._poller.poll(self._patience_ms())
             self._take_in()
+            self._commit()
+            self._publish()
             self._door.turn()
             self._audience.turn()
             self._answer()
@@ -220,7 +223,7 @@ class Recorder:
             frame = wire.encode(batch)
         keeper.batch(batch, frame)
         self._judge.feed(batch)
-        self._live.send(frame)
+        self._unpublished.append(frame)
 
     def _commit(self) -> None:
         if self._keeper is None:
@@ -254,6 +257,12 @@ class Recorder:
                 self._commands.pass_on(frames[0], message, frames[1], is_over=self._is_ending)
             else:
                 self.bad_frames += 1
+
+    def _publish(self) -> None:
+        """The batches that have come, now that they are on disk: no screen shows what the file may never hold."""
+        for frame in self._unpublished:
+            self._live.send(frame)
+        self._unpublished.clear()
 
     def _send_to(self, client: bytes, frame: bytes) -> None:
         with contextlib.suppress(zmq.ZMQError):  # it has gone, or does not read

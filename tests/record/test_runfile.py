@@ -186,3 +186,13 @@ def test_the_file_carries_its_application_id(path):
     RunFile.create(path).close()
 
     assert int.from_bytes(path.read_bytes()[68:72], "big") == APPLICATION_ID
+
+
+def test_on_a_network_file_system_the_journal_is_one_that_is_safe_there(path, monkeypatch):
+    monkeypatch.setattr("monitor.record.filesystem.is_remote", lambda _: True)
+    file = RunFile.create(path)
+    write(file, 1, 20)
+
+    assert steps_in(path) == list(range(1, 321))
+    assert sorted(beside.name for beside in path.parent.iterdir()) == [path.name, f"{path.name}-journal"]
+    assert file._db.execute("PRAGMA journal_mode").fetchone() == ("truncate",)

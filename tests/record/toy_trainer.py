@@ -67,10 +67,11 @@ def start(run_id: str) -> Sender:
 
 def train(sender: Sender, first: int, last: int, pace_s: float = 0.0) -> None:
     set_back_at = int(os.environ.get("SET_BACK_AT", last + 1))
+    began_s = time.monotonic()
     for step in range(first, last + 1):
         sender.put(Row(step, time.time() - 3600.0 * (step >= set_back_at)))
         if pace_s:
-            time.sleep(pace_s)
+            time.sleep(max(0.0, began_s + pace_s * (step - first + 1) - time.monotonic()))
 
 
 def wait_for_commit(sender: Sender) -> None:
