@@ -42,14 +42,16 @@ def check(update_ratio: Signal, grad_norm: Signal, context: RunContext, *, level
         return None
     if level == 1.0 and context.lr_share <= 0.5:  # what a schedule lowers is meant to be low
         return None
+    progress = (context.start - context.level) / abs(context.start)
+    if not progress < 0.2 / level:
+        return None
     # The largest layer counts, so that a frozen embedding beside a learning head is no fault.
     per_layer = np.median(update_ratio.values[-PROBES:], axis=0)
     known = per_layer[np.isfinite(per_layer)]
     if not known.size or not known.max() > 0:
         return None
-    progress = (context.start - context.level) / abs(context.start)
     gradients = grad_norm.values[-1]
-    if not (math.log10(known.max()) < -4.3 + (1 - level) and progress < 0.2 / level):
+    if not math.log10(known.max()) < -4.3 + (1 - level):
         return None
     if not np.all(gradients[np.isfinite(gradients)] > 1e-6):
         return None
@@ -78,8 +80,9 @@ RULE = Rule(
     action=action,
     offers=offers,
     check=check,
-    clock=Clock.LAYERS,
+    clock=Clock.STEPS,  # of a quick training the layers are seldom looked at after the first hundred steps
     window=16,
+    every=24,
     hold=3,
     warm_up=200,
     quiet=TREND | Gate.WARM_UP,

@@ -18,7 +18,7 @@ FLAT = falling(500, start=2.3, end=2.29, noise=0.01)
 def test_named_after_two_hundred_steps_with_a_learning_rate_that_would_do():
     (alert,) = run(1e-6, FLAT)
     assert (alert.rule, alert.severity) == ("slow", Severity.WARNING)
-    assert alert.raised_step == 220  # the third probe from step 200 on
+    assert alert.raised_step == 264  # the third look from step 200 on
     assert alert.action == "Raise the learning rate from 1e-06 to about 0.001"
     assert alert.signals == ["update_ratio", "grad_norm"]
 
@@ -41,3 +41,10 @@ def test_silent_in_the_tail_of_a_schedule():
 
 def test_silent_while_the_learning_rate_warms_up():
     assert run(1e-6, FLAT, lr=np.linspace(1e-9, 1e-3, 500)) == ()
+
+
+def test_named_where_the_layers_are_no_longer_looked_at():
+    stats = {"update_ratio": [1e-6, 1e-6, 1e-6], "grad_norm": [0.1] * 3}
+    scalars = {"train/loss": FLAT, "lr/0": np.full(500, 1e-6)}
+    (alert,) = judge(batch(scalars, facts=CROSS_ENTROPY, layers=dict.fromkeys(range(10, 181, 10), stats)))
+    assert (alert.rule, alert.symptoms, alert.raised_step) == ("slow", ["never-learns"], 264)
