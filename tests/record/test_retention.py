@@ -1,8 +1,13 @@
 """Which runs `bedside runs --prune` takes, over real run files."""
 
+import os
+import pty
+import subprocess
+import sys
 import time
 
 import pytest
+from toy_run import ROOT
 
 from monitor import cli
 from monitor.record import registry
@@ -60,8 +65,6 @@ def test_a_run_that_is_not_over_stays(made):
 
 def test_a_run_that_is_served_stays_though_its_file_has_a_goodbye(made, monkeypatch):
     path = made("aaaaaaaa", 40)
-    import os
-
     entry = {
         "run_id": "aaaaaaaa",
         "name": "toy",
@@ -133,3 +136,22 @@ def test_which_runs_has_to_be_said(made, capsys, words):
     assert cli.main(["runs", *words]) == 2
     assert "--older DAYS or --keep N" in capsys.readouterr().err
     assert path.exists()
+
+
+@pytest.mark.parametrize(("answer", "is_there"), [("y", False), ("n", True), ("", True)])
+def test_at_a_terminal_it_asks(made, tmp_path, answer, is_there):
+    path = made("aaaaaaaa", 40)
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-m", "monitor", "runs", "--prune", "--older", "30"]
+    env = {**os.environ, "BEDSIDE_HOME": str(tmp_path), "PYTHONPATH": str(ROOT)}
+
+    with subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, env=env) as process:
+        os.close(theirs)
+        said = b""
+        while b"Delete 1 run" not in said:
+            said += os.read(ours, 1024)
+        os.write(ours, answer.encode() + b"\n")
+        assert process.wait(timeout=30) == 0
+    os.close(ours)
+
+    assert path.exists() is is_there
