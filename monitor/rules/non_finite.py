@@ -56,10 +56,9 @@ def check(
 def first_bad(signal: Signal, newest: int) -> tuple[int, float] | None:
     """Step and value of the oldest value that is not finite among the newest ones."""
     values = signal.values[-newest:]
-    finite = np.isfinite(values)
-    if finite.all():
+    if all(map(math.isfinite, values.tolist())):  # of so few, quicker than an array's
         return None
-    first = int(np.argmin(finite))
+    first = int(np.argmin(np.isfinite(values)))
     return int(signal.steps[-newest:][first]), float(values[first])
 
 

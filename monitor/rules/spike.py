@@ -52,7 +52,7 @@ def of_training(loss: Signal, context: RunContext, level: float) -> Evidence | N
     recent = loss.values[-RECENT:]
     at = int(recent.argmax())
     peak = float(recent[at])
-    if not peak - context.best > level * context.drop / 4:  # cheap, and true of few steps
+    if not peak - context.best > level * max(0.4 * context.drop, 6 * context.noise):  # cheap, and true of few steps
         return None
     past = loss.values[:-RECENT]
     middle = median(past)
