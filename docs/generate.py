@@ -72,7 +72,7 @@ comes twice by its sequence number; a gap in the numbers is asked for again.
 | `input/std_ratio` | largest over smallest standard deviation of a feature or channel | likewise, from 32 samples on |
 | `labels/entropy` | nats, of the classes among a step's targets | the first 50 steps, then each `Hello.every`; classification |
 | `labels/distinct_frac` | share of the classes that are among them, 0 to 1 | likewise |
-| `memory/rss_bytes` | resident memory of the training process | each `Hello.every` steps |
+| `memory/rss_bytes` | resident memory of the training process | each `Hello.every` steps; each 10 or so where those are rarer |
 | `memory/allocated_bytes`, `memory/reserved_bytes` | what tensors occupy, and what torch's allocator holds | CUDA, each `Hello.every` steps |
 | `gpu/utilization_frac` | share of time in which a kernel ran, 0 to 1; the least busy device | CUDA with `nvidia-ml-py`, each 5 s at most |
 | `gpu/temperature_c` | degrees Celsius; the hottest device | likewise |

@@ -49,7 +49,7 @@ SERIES: Final = {
     "allocated_bytes": "memory/allocated_bytes",
 }
 #: Those whose whole run is kept as well, as ``NAME_course``, and of how many points the median is.
-COURSES: Final = {"samples_per_s": 16, "tokens_per_s": 16, "rss_bytes": 2, "allocated_bytes": 2}
+COURSES: Final = {"samples_per_s": 16, "tokens_per_s": 16, "rss_bytes": 1, "allocated_bytes": 1}
 
 
 class RunState:

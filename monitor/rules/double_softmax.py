@@ -2,7 +2,7 @@ r"""A loss that applies softmax (or sigmoid) itself is given probabilities: smal
 
 Signals       none: the fact probabilities_into, which names the loss
 Formula       into cross_entropy: rows >= 0 with a sum of 1 +- 0.001, at 2 looks in a row; into
-              binary_cross_entropy_with_logits: all values in 0..1, at 5 looks in a row;
+              binary_cross_entropy_with_logits: all values in 0..1, at each look for 90 steps;
               floor = ln(e + K - 1) - 1 for K classes, -ln(sigmoid(1)) for the binary loss
 Fires         either of them
 Evidence      floor: the least loss that can be reached for a class

@@ -2,23 +2,23 @@ r"""The memory that the run holds grows steadily and will not suffice.
 
 Signals       allocated_bytes_course, rss_bytes_course: what tensors occupy on the CUDA devices, and the resident
               memory of the process, over the whole run; step_s: the newest steps
-Formula       x = the newest three quarters of the course, in 16 block minima;  growth = x_16 - x_1;
+Formula       x = the newest two thirds of the course, in 16 block minima;  growth = x_16 - x_1;
               pace = growth a step;  left = (limit - now) / pace, in steps
-Fires         Mann-Kendall z of x > 4, growth > max(5 % of x_1, 32 MiB), and the second half grew by more than 0.6 of
+Fires         Mann-Kendall z of x > 4, growth > max(5 % of x_1, 32 MiB), and the second half grew by more than 0.75 of
               the first: a notice; a warning where left is less than the rest of the run (than 10 times the steps so
               far, where its length is not known); critical where left takes less than half an hour
 Evidence      growth_bytes; pace_bytes: a step; now_bytes; limit_bytes; left: steps; left_s
 Action        Keep numbers, not tensors: loss.item(), and detach() what is put into a list.
-Quiet on      what torch's allocator reserves; the first quarter of the run; growth that slows down, as of caches; a
+Quiet on      what torch's allocator reserves; the first third of the run; growth that slows down, as of caches; a
               first epoch that reads its data in (a notice); a few numbers kept in a list at each step
 False alarms  not counted yet on other machines than the one of the tests
 Source        the trend test: Mann 1945, doi:10.2307/1907187; the limits are chosen
 
->>> held, none = Signal.of(1e8 + 1e6 * np.arange(64)), Signal.of([])
->>> context = RunContext(points=64, facts={"device_memory_bytes": 2e8})
+>>> held, none = Signal.of(1e8 + 2e6 * np.arange(64)), Signal.of([])
+>>> context = RunContext(points=64, facts={"device_memory_bytes": 3e8})
 >>> found = check(held, none, Signal.of([0.1]), context)
 >>> found["pace_bytes"], found["left"], found.severity.label
-(1000000.0, 37.0, 'critical')
+(2000000.0, 37.0, 'critical')
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from monitor.rules.statistics import mann_kendall_z, median
 BLOCKS = 16
 Z = 4.0
 SHARE, LEAST_BYTES = 0.05, 32 * 2**20
-STEADY = 0.6
+STEADY = 0.75
 #: Of a run whose length is not known: so many times its steps so far it may still be meant to go on.
 HORIZON = 10
 SOON_S = 1800.0
@@ -62,7 +62,7 @@ def limit_of(context: RunContext, name: str) -> float:
 
 
 def leak(course: Signal, limit: float, step_s: float, context: RunContext, level: float) -> Evidence | None:
-    start = len(course) // 4
+    start = len(course) // 3
     width = (len(course) - start) // BLOCKS
     if not width:
         return None
@@ -122,7 +122,7 @@ RULE = Rule(
     offers=offers,
     check=check,
     window=512,
-    every=64,
+    every=32,
     hold=3,
-    warm_up=400,
+    warm_up=320,
 )

@@ -50,7 +50,7 @@ class Inspection:
         self._schedule = _Schedule(subject, say)
         self._gradients_kept = Settled(3)
         self._trains_in_eval_mode, self._evaluates_in_train_mode = Settled(1), Settled(1)
-        self._probabilities = {name: Settled(needed) for name, needed in _LOGIT_LOSSES.items()}
+        self._probabilities = {"cross_entropy": Lasting(1), "binary_cross_entropy_with_logits": Lasting(90)}
 
     # -------------------------------------------------------------------------------------- while the step goes on
 
@@ -86,16 +86,18 @@ class Inspection:
     def loss(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """A loss of ``torch.nn.functional`` is computed in training."""
         values = args[0] if args else kwargs.get("input")
-        if name not in _LOGIT_LOSSES or not isinstance(values, Tensor) or not _is_plain(values):
+        if name not in self._probabilities or not isinstance(values, Tensor) or not _is_plain(values):
             return
         if name == "cross_entropy":
             tensors = _distances_from_shares(values)
         else:
             tensors = [extreme.float() for extreme in sample(values).aminmax()]
 
+        step = self._step
+
         def interpret(lists: list[list[float]]) -> Found:
             are_probabilities = _LOOK_LIKE_PROBABILITIES[name](*[value for (value,) in lists])
-            if not self._probabilities[name].see(are_probabilities):
+            if not self._probabilities[name].see(are_probabilities, step):
                 return Found()
             return Found(facts={"probabilities_into": name if are_probabilities else None})
 
@@ -178,6 +180,25 @@ class Settled:
         return True
 
 
+class Lasting:
+    """A yes that counts once all looks have agreed for ``span`` steps; a single no takes it back. It starts as no."""
+
+    def __init__(self, span: int) -> None:
+        self.value = False
+        self._span, self._since = span, -1
+
+    def see(self, value: bool, step: int) -> bool:
+        """Whether the answer has changed, to ``value``."""
+        before = self.value
+        if not value:
+            self.value, self._since = False, -1
+        elif self._since < 0:
+            self._since = step
+        else:
+            self.value = self.value or step - self._since >= self._span
+        return self.value is not before
+
+
 class _Schedule:
     """Whether a learning rate scheduler is stepped per step or per epoch, from two equal gaps between its calls."""
 
@@ -224,9 +245,8 @@ def _behaves_by_mode(module: nn.Module) -> bool:
     return isinstance(rate, float) and rate > 0
 
 
-#: Losses that take logits, and how many looks in a row must find probabilities there. One that is a sum of 1 is
-#: hardly met by chance; values between 0 and 1 are.
-_LOGIT_LOSSES = {"cross_entropy": 2, "binary_cross_entropy_with_logits": 5}
+#: How probabilities look where logits should be. A sum of 1 is hardly met by chance; values between 0 and 1 are, by a
+#: network that has learned nothing yet.
 _LOOK_LIKE_PROBABILITIES: dict[str, Callable[[float, float], bool]] = {
     "cross_entropy": lambda lowest, furthest_from_one: lowest >= 0 and furthest_from_one <= 1e-3,
     "binary_cross_entropy_with_logits": lambda lowest, highest: 0 <= lowest < highest <= 1,

@@ -7,7 +7,7 @@ What   ``memory/rss_bytes``: resident memory of the training process; outside Li
        ``device_memory_bytes``, once
 Unit   bytes
 Cost   one read of an open ``/proc/self/statm`` (a microsecond or two); the allocator's own counters
-When   the optimizer's step post-hook, on detailed steps
+When   the optimizer's step post-hook, on detailed steps, and where those are rarer than each 10 steps on others too
 Keys   memory/rss_bytes, memory/allocated_bytes, memory/reserved_bytes
 """
 
@@ -26,12 +26,13 @@ from probe.collectors.collector import Collector, Moment, Subject
 from probe.host import Found, Reading
 
 _STATM = "/proc/self/statm"
+#: Steps after which it is read again although no layers are looked at: those come seldom where steps are short.
+_EVERY = 10
 _CGROUPS = Path("/sys/fs/cgroup")
 
 
 class Memory(Collector):
     name: ClassVar[str] = "memory"
-    is_detail: ClassVar[bool] = True
 
     def __init__(self, subject: Subject) -> None:
         super().__init__(subject)
@@ -39,6 +40,7 @@ class Memory(Collector):
         self._statm: int | None = None
         self._process: Any = None
         self._has_said_limits = False
+        self._due = 0
         if sys.platform == "linux":
             self._page_bytes = os.sysconf("SC_PAGE_SIZE")
             self._statm = os.open(_STATM, os.O_RDONLY | os.O_CLOEXEC)
@@ -51,6 +53,9 @@ class Memory(Collector):
             self._statm = None
 
     def collect(self, moment: Moment) -> None:
+        if not moment.detailed and moment.step < self._due:
+            return
+        self._due = moment.step + _EVERY
         if not self._has_said_limits:
             self._has_said_limits = True
             limits = self._limits()

@@ -54,6 +54,15 @@ def test_memory_on_cuda_is_the_allocators_allocated_and_reserved(monkeypatch):
     assert moment.readings[0].interpret([]).facts["device_memory_bytes"] == 3000.0
 
 
+def test_where_detailed_steps_are_rare_memory_is_read_each_ten_steps():
+    collector = memory.Memory(subject())
+    moments = [Moment(step, heavy=True, detailed=step == 25) for step in range(1, 40)]
+    for moment in moments:
+        collector.collect(moment)
+    collector.close()
+    assert [m.step for m in moments if "memory/rss_bytes" in m.scalars] == [1, 11, 21, 25, 35]
+
+
 def test_what_a_process_may_use_is_said_once(monkeypatch):
     psutil = pytest.importorskip("psutil")
     monkeypatch.setattr(memory, "container_limit", lambda groups, root: math.inf)

@@ -128,13 +128,24 @@ def test_probabilities_into_cross_entropy_are_said_at_the_second_step(senders, s
     assert facts(senders, "probabilities_into") == [(2, "cross_entropy")]
 
 
-def test_probabilities_into_binary_cross_entropy_with_logits_are_said_at_the_fifth_step(senders):
+def test_probabilities_into_binary_cross_entropy_with_logits_are_said_once_they_have_been_there_for_long(senders):
     model = nn.Linear(4, 1)
     optimizer = sgd(model)
     probe.attach(model, optimizer)
-    batches = [(torch.randn(16, 4), torch.randint(0, 2, (16, 1)).float())] * 6
+    batches = [(torch.randn(16, 4), torch.randint(0, 2, (16, 1)).float())] * 110
     train(model, optimizer, batches, loss_of=lambda z, y: F.binary_cross_entropy_with_logits(z.sigmoid(), y))
-    assert facts(senders, "probabilities_into") == [(5, "binary_cross_entropy_with_logits")]
+    assert facts(senders, "probabilities_into") == [(100, "binary_cross_entropy_with_logits")]
+
+
+def test_binary_logits_that_lie_between_0_and_1_until_something_is_learned_are_no_probabilities(senders):
+    model = nn.Linear(4, 1)
+    nn.init.constant_(model.bias, 0.5)
+    nn.init.normal_(model.weight, std=0.02)
+    optimizer = sgd(model, lr=0.5)
+    probe.attach(model, optimizer)
+    x = torch.randn(64, 4)
+    train(model, optimizer, [(x, (x[:, :1] > 0).float())] * 120, loss_of=F.binary_cross_entropy_with_logits)
+    assert facts(senders, "probabilities_into") == []
 
 
 HARMLESS = {
