@@ -8,8 +8,8 @@ Fires         either of them
 Evidence      floor: the least loss that can be reached for a class
 Action        Give the loss the logits: take the softmax or sigmoid out of the model.
 Quiet on      log-probabilities, of which log-softmax changes nothing; probabilities as targets; a single class
-False alarms  0 of 244 healthy small networks (387,600 steps) in the pilot. With 5 looks in place of 90 steps 2 GANs of
-              the zoo's held-out part rang: the 90 were asked for because of them
+False alarms  0 of 244 healthy small networks (387,600 steps) in the pilot. With 5 looks in place of 90 steps 2 GANs
+              of the zoo's held-out part rang: the 90 were asked for because of them
 Source        the floor: softmax of a one-hot row gives its class e / (e + K - 1)
 
 >>> facts = {"probabilities_into": "cross_entropy", "classes": 10}

@@ -11,8 +11,8 @@ Evidence      growth_bytes; pace_bytes: a step; now_bytes; limit_bytes; left: st
 Action        Keep numbers, not tensors: loss.item(), and detach() what is put into a list.
 Quiet on      what torch's allocator reserves; the first third of the run; growth that slows down, as of caches; a
               first epoch that reads its data in (a notice); a few numbers kept in a list at each step
-False alarms  0 of 270 recordings of the zoo, healthy and sick, of which the leaks had one reading of memory after their
-              onset; it is read more often since
+False alarms  0 of 274 recordings of the zoo, healthy and sick, of which the leaks had one reading of memory after
+              their onset; it is read more often since
 Source        the trend test: Mann 1945, doi:10.2307/1907187; the limits are chosen
 
 >>> held, none = Signal.of(1e8 + 2e6 * np.arange(64)), Signal.of([])
