@@ -21,7 +21,7 @@ EXPECTED = [
     ("overfit", "notice|warning", {"overfitting"}),
     ("nan", "critical", {"non-finite"}),
     ("dead-relu", "critical", {"dead-units"}),
-    ("imbalance", "warning", {"class-collapse"}),
+    ("imbalance", "warning", {"class-imbalance", "class-collapse"}),
 ]
 
 
