@@ -56,3 +56,9 @@ def test_silent_on_single_long_waits():
 def test_a_loader_that_falls_behind_in_the_middle_is_said_within_a_hundred_steps():
     (alert,) = run(0.5, onset=300)
     assert (alert.first_step, alert.raised_step) == (303, 384)
+
+
+def test_less_than_half_of_each_step_rings_nowhere():
+    (alert,) = run(0.4)
+
+    assert alert.severity is Severity.NOTICE
