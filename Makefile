@@ -4,6 +4,8 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 PACKAGES := probe monitor
 SOURCES := $(PACKAGES) tests examples docs
+# The tests wait for processes more than they compute; a file's tests stay together.
+AT_A_TIME := -n 2 --dist loadfile
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-all check format bench rescue diagnosis docs screenshots clean
@@ -20,10 +22,10 @@ demo: $(READY)  ## Watch a real training on real data (make demo FAULT=nan makes
 	@$(BIN)/bedside demo $(if $(FAULT),--fault $(FAULT)) $(ARGS)
 
 test: $(READY)  ## Run the tests (under 10 minutes on two cores)
-	$(BIN)/python -m pytest -m 'not slow' $(ARGS)
+	$(BIN)/python -m pytest $(AT_A_TIME) -m 'not slow' $(ARGS)
 
 test-all: $(READY)  ## Run the tests and those that take longer
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest $(AT_A_TIME) $(ARGS)
 
 check: $(READY)  ## Format, lint, types, layers and generated pages: everything but the tests
 	$(BIN)/ruff format --check $(SOURCES)

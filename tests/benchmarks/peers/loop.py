@@ -23,7 +23,7 @@ Logger = tuple[Log, Callable[[], object]]  # and how it is closed
 #: Calls that are timed, each after some work.
 TIMED = 700
 #: Calls whose CPU time is counted, 2 ms apart, in blocks; between two blocks one of as many empty calls.
-BLOCKS, BLOCK = 3, 400
+BLOCKS, BLOCK = 2, 1000
 _WARM_UP = 100
 _PAUSE_S = 0.002
 #: So long a logger may go on working behind a block.
