@@ -70,17 +70,23 @@ def test_the_learning_rate_that_is_typed_is_what_the_panel_shows_and_undo_takes_
     screen = terminal(120, 40)
     screen.run("watch", "patient")
     screen.shows("RUN", "i intervene")
-    screen.press("i", "l", "x", "0", ".", "5", "Enter")
+    screen.press("i")
+    screen.shows("l   learning rate: a factor or a value")
+    screen.press("l")
+    screen.shows("x0.5 of the schedule, or a learning rate such as 3e-4")
+    screen.press("x", "0", ".", "5", "Enter")
     screen.shows("group 0: schedule 0.05, x0.5, effective 0.05 → 0.025")
     screen.press("y")
-    shown = screen.shows("✓ learning rate x0.5, from step", "0.05 x0.5")
+    shown = screen.shows("✓ learning rate x0.5, from step", "schedule 0.05, x0.5")
     assert shown.count("»") >= 1
 
-    screen.press("i", "u")
+    screen.press("i")
+    screen.shows("u   undo: learning rate x0.5")
+    screen.press("u")
     screen.shows("Take back what", "learning rate x0.5")
     screen.press("y")
     screen.shows("✓ learning rate as before")
-    screen.shows_no_more("0.05 x0.5")
+    screen.shows_no_more("schedule 0.05, x0.5")
 
 
 def test_an_alert_of_a_real_training_offers_a_way_out_that_ends_it(world, terminal):
