@@ -13,7 +13,7 @@ arguments = argparse.ArgumentParser()
 arguments.add_argument("--steps", type=int, default=200)
 arguments.add_argument("--name", default="small")
 arguments.add_argument(
-    "--pace-s", type=float, default=0.0, help="sleep this long in each step, as a slow loader does"
+    "--pace-s", type=float, default=0.0, help="sleep this long in each step, as a larger model takes"
 )
 arguments.add_argument("--nan-at", type=int, default=0, help="put a NaN into the batch of this step")
 arguments.add_argument("--on-alert", nargs=2, action="append", default=[], metavar=("RULE", "ACTION"))
@@ -48,9 +48,9 @@ for step in range(1, args.steps + 1):
     optimizer.zero_grad()
     loss = nn.functional.cross_entropy(model(images), labels)
     loss.backward()
-    optimizer.step()
     if args.pace_s:
         time.sleep(args.pace_s)
+    optimizer.step()
     if step % 20 == 0:
         model.eval()
         with torch.no_grad():

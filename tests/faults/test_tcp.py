@@ -1,5 +1,6 @@
 """``tcp://`` as an attacker and as a friend: without an authorised key nothing comes out, and nothing gets in."""
 
+import contextlib
 import os
 import re
 import socket
@@ -146,7 +147,8 @@ def test_a_revoked_key_is_cut_off_and_stays_outside(toy_run, ring, port, knockin
     ring.revoke("friend")
     until(lambda: received(live) + received(ask) == 0 and not live.poll(1500))
     received(other_live)
-    ask.send(wire.encode(wire.HistoryRequest(id="again")))
+    with contextlib.suppress(zmq.Again):  # there may be no line left to send on
+        ask.send(wire.encode(wire.HistoryRequest(id="again")), zmq.NOBLOCK)
 
     assert other_live.poll(15_000)
     assert beside.next(wire.Batch).seq == first + 1  # the Unix sockets lost nothing
