@@ -6,8 +6,6 @@ PACKAGES := probe monitor
 SOURCES := $(PACKAGES) tests examples docs
 # The tests wait for processes more than they compute, so three go at a time; those of a file stay together.
 AT_A_TIME := -n 3 --dist loadfile
-# In a worker of pytest-xdist a terminal does not hear of its new size.
-BY_ITSELF := tests/e2e/test_first_breath.py -k follows_a_resize
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-all check format bench rescue diagnosis docs screenshots clean
@@ -25,7 +23,6 @@ demo: $(READY)  ## Watch a real training on real data (make demo FAULT=nan makes
 
 test: $(READY)  ## Run the tests (under 10 minutes on two cores)
 	$(BIN)/python -m pytest $(AT_A_TIME) -m 'not slow' $(ARGS)
-	$(BIN)/python -m pytest -q $(BY_ITSELF)
 
 test-all: $(READY)  ## Run the tests and those that take longer
 	$(BIN)/python -m pytest $(AT_A_TIME) $(ARGS)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 
 import pytest
@@ -41,7 +40,6 @@ def test_the_monitor_shows_a_training_that_runs_and_takes_keys(world, terminal):
     screen.shows("the training goes on")
 
 
-@pytest.mark.skipif("PYTEST_XDIST_WORKER" in os.environ, reason="runs by itself: see the Makefile")
 def test_the_screen_fits_a_small_terminal_and_follows_a_resize(world, terminal):
     world.train("--steps", "100000", "--pace-s", "0.01", "--name", "narrow")
     eventually(world.live_entries)

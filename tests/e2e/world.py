@@ -101,7 +101,8 @@ class Terminal:
     def __init__(self, world: World, columns: int, rows: int) -> None:
         self.socket = f"bedside-{uuid.uuid4().hex[:8]}"
         self.env = {**world.env, "TERM": "xterm-256color"}
-        self.env.pop("TMUX", None)
+        for name in ("TMUX", "COLUMNS", "LINES"):  # a size in the environment goes before that of the terminal
+            self.env.pop(name, None)
         self._tmux(
             "-f", "/dev/null", "new-session", "-d", "-x", str(columns), "-y", str(rows), "bash --norc --noprofile"
         )
