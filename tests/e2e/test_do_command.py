@@ -227,6 +227,7 @@ def test_a_monitor_that_dies_in_the_middle_of_a_command_leaves_a_run_that_obeys_
 
     eventually(lambda: newest(world, "lr/0") == 0.025)
     assert do("patient", "undo")[0] == 0
+    eventually(lambda: len(commands_of(world)) == 2)
     assert [(name, by) for name, by, _ in commands_of(world)] == [("lr", ME), ("undo", ME)]
 
 

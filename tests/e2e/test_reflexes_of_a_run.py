@@ -54,6 +54,8 @@ def test_a_run_that_nobody_watches_leaves_a_checkpoint_and_ends_well(world, pois
     training = poisoned("--on-alert", "non-finite", "checkpoint-and-stop")
     _, log = training.communicate(timeout=60)
 
+    eventually(lambda: not world.live_entries())
+
     assert training.returncode == 0
     assert "non-finite at step 60: stop, as on_alert says." in log
     assert commands_of(world) == [("stop", "reflex non-finite")]
