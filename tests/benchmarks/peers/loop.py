@@ -13,7 +13,6 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
@@ -22,10 +21,11 @@ Logger = tuple[Log, Callable[[], object]]  # and how it is closed
 
 #: Calls that are timed, each after some work.
 TIMED = 700
-#: Calls whose CPU time is counted, 2 ms apart, in blocks; between two blocks one of as many empty calls.
-BLOCKS, BLOCK = 2, 1000
+#: How often CPU time is counted, and over how many calls: those of a turn 1 ms apart, then as many empty ones.
+BLOCKS, TURNS, CALLS = 3, 60, 25
+BLOCK = TURNS * CALLS
 _WARM_UP = 100
-_PAUSE_S = 0.002
+_PAUSE_S = 0.001
 #: So long a logger may go on working behind a block.
 _LINGER_S = 0.4
 _MATRIX = np.ones((160, 160))
@@ -110,32 +110,28 @@ def main(name: str, scalars: int, folder: Path) -> None:
     empty, _ = nothing(folder)
     counted = []
     for _ in range(BLOCKS):
-        plain = block(call, empty)
         hand_over("begin")
-        logged = block(call, log)
+        counted.append(1e6 * block_cpu_s(call, log, empty) / BLOCK)
         hand_over("end")
-        counted.append(1e6 * (logged.own_s - plain.own_s + logged.others_s) / BLOCK)
     close()
     scalars_in_all = scalars * (_WARM_UP + TIMED + BLOCKS * BLOCK)
     print(json.dumps({"took_us": took_us, "cpu_us": counted, "scalars": scalars_in_all}))
 
 
-class Cpu(NamedTuple):
-    """CPU time of this thread and of all others of the process."""
+def block_cpu_s(call: Callable[[Log], int], log: Log, empty: Log) -> float:
+    """What the paced calls of a block add to as many empty ones between them, and all other threads meanwhile."""
 
-    own_s: float
-    others_s: float
+    def turn(log: Log) -> float:
+        begin_s = time.thread_time()
+        for _ in range(CALLS):
+            time.sleep(_PAUSE_S)
+            call(log)
+        return time.thread_time() - begin_s
 
-
-def block(call: Callable[[Log], int], log: Log) -> Cpu:
-    """What a block of paced calls takes, with what goes on behind them."""
     process_s, thread_s = time.process_time(), time.thread_time()
-    for _ in range(BLOCK):
-        time.sleep(_PAUSE_S)
-        call(log)
+    added_s = sum(turn(log) - turn(empty) for _ in range(TURNS))
     time.sleep(_LINGER_S)
-    own_s = time.thread_time() - thread_s
-    return Cpu(own_s, time.process_time() - process_s - own_s)
+    return added_s + time.process_time() - process_s - (time.thread_time() - thread_s)
 
 
 def work() -> None:
