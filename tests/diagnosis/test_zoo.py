@@ -1,6 +1,7 @@
 """The zoo: what it holds, that a training of it is recorded and judged, and the arithmetic of its tables."""
 
 import os
+from itertools import combinations
 
 import pytest
 
@@ -10,7 +11,7 @@ from tests.diagnosis.proportions import rate, share
 from tests.diagnosis.zoo.fault import NONE
 from tests.diagnosis.zoo.judged import Judged, alerts_of, story
 from tests.diagnosis.zoo.loop import Outcome
-from tests.diagnosis.zoo.recipes import HELD_OUT, TUNING
+from tests.diagnosis.zoo.recipes import FRESH, HELD_OUT, TUNING
 from tests.diagnosis.zoo.record import key, record, recorded
 from tests.diagnosis.zoo.sick import PARTS, cases
 
@@ -18,13 +19,16 @@ CASES = [case for part in PARTS for case in cases(part, 3)]
 
 
 def test_there_are_sixty_healthy_trainings_and_forty_faults():
-    assert len(TUNING) + len(HELD_OUT) == 65
-    assert sum(len(sick) for _, sick, _ in PARTS.values()) == 65
+    assert [len(healthy) for healthy, _, _ in PARTS.values()] == [32, 33, 24]
+    assert [len(sick) for _, sick, _ in PARTS.values()] == [32, 33, 34]
 
 
-def test_what_is_held_out_shares_no_data_and_no_network_with_what_is_tuned_on():
-    assert not {recipe.data for recipe in TUNING} & {recipe.data for recipe in HELD_OUT}
-    assert not {recipe.network for recipe in TUNING} & {recipe.network for recipe in HELD_OUT}
+def test_no_two_parts_share_data_a_network_or_a_seed():
+    for one, other in combinations((TUNING, HELD_OUT, FRESH), 2):
+        assert not {recipe.data for recipe in one} & {recipe.data for recipe in other}
+        assert not {recipe.network for recipe in one} & {recipe.network for recipe in other}
+    seeds = [seed for _, _, seeds in PARTS.values() for seed in seeds]
+    assert len(set(seeds)) == len(seeds)
 
 
 def test_every_training_has_a_recording_of_its_own():

@@ -175,6 +175,74 @@ def ring(rng: np.random.Generator, samples: int = 2000) -> Data:
     return split(x, x, 2, rng)
 
 
+# --------------------------------------------------------------------------------------------------------- fresh
+
+
+def wine(rng: np.random.Generator) -> Data:
+    """178 wines of three growers by 13 measurements."""
+    bunch = datasets.load_wine()
+    return split(standard(bunch.data), bunch.target.astype(np.int64), 3, rng)
+
+
+def textures(rng: np.random.Generator, samples: int = 1500) -> Data:
+    """Coloured gratings, each of one of six directions, in noise; float[n, 3, 16, 16]."""
+    label = rng.integers(0, 6, samples)
+    column, row = np.meshgrid(np.arange(16), np.arange(16))
+    angle = (label * np.pi / 6 + rng.normal(0, 0.06, samples))[:, None, None]
+    phase, pitch = rng.uniform(0, 2 * np.pi, (samples, 1, 1)), rng.uniform(0.8, 1.4, (samples, 1, 1))
+    grating = np.sin(pitch * (np.cos(angle) * column + np.sin(angle) * row) + phase)
+    colour = rng.normal(0, 1, (samples, 3, 1, 1))
+    return split(grating[:, None] * colour + rng.normal(0, 0.6, (samples, 3, 16, 16)), label, 6, rng)
+
+
+def blobs(rng: np.random.Generator, samples: int = 600) -> Data:
+    """Noisy pictures, float[n, 1, 16, 16], and for each pixel whether it is ground, disc or bar, int64[n, 256]."""
+    column, row = np.meshgrid(np.arange(16), np.arange(16))
+    x, y, across = rng.uniform(3, 13, (3, samples, 1, 1))
+    disc = np.hypot(column - x, row - y) < rng.uniform(2, 4, (samples, 1, 1))
+    label = np.where(disc, 1, np.where(np.abs(row - across) < 1.5, 2, 0))
+    brightness = np.array([0.0, 1.5, -1.5])[label] + rng.normal(0, 1, label.shape)
+    return split(brightness[:, None], label.reshape(samples, -1), 3, rng)
+
+
+def demand(rng: np.random.Generator, samples: int = 1500) -> Data:
+    """The next eight values of a seasonal, noisy series after 48 of them; float[n, 1, 48] and float[n, 8]."""
+    time = np.arange(56)
+    season = rng.uniform(0.5, 2, (samples, 1)) * np.sin(2 * np.pi * (time / 12 + rng.uniform(0, 1, (samples, 1))))
+    trend = rng.normal(0, 0.03, (samples, 1)) * (time - 28)
+    series = season + trend + rng.normal(0, 0.3, (samples, 56))
+    return split(series[:, None, :48], series[:, 48:], 8, rng)
+
+
+def ratings(rng: np.random.Generator, samples: int = 6000) -> Data:
+    """What one of 60 people gives one of 40 films: int64[n, 2] and float[n, 1], of rank three, with noise."""
+    pairs = np.stack([rng.integers(0, 60, samples), rng.integers(0, 40, samples)], 1)
+    people, films = rng.normal(0, 1, (60, 3)), rng.normal(0, 1, (40, 3))
+    given = (people[pairs[:, 0]] * films[pairs[:, 1]]).sum(1) / np.sqrt(3) + rng.normal(0, 0.5, samples)
+    return split(pairs, given[:, None], 1, rng)
+
+
+def topics(rng: np.random.Generator, samples: int = 2000) -> Data:
+    """Which of eight topics a text is about, any number of them, from its counts of 40 words."""
+    x, y = datasets.make_multilabel_classification(
+        samples, 40, n_classes=8, n_labels=3, length=80, random_state=int(rng.integers(1 << 31))
+    )
+    return split(standard(x), y.astype(np.float64), 8, rng)
+
+
+def moons(rng: np.random.Generator, samples: int = 3000) -> Data:
+    """The noise in points of two half moons, at any level of it, as a diffusion model learns it; float[n, 3]."""
+    points, _ = datasets.make_moons(samples, noise=0.05, random_state=int(rng.integers(1 << 31)))
+    level, noise = rng.uniform(0.1, 1, (samples, 1)), rng.normal(0, 1, (samples, 2))
+    return split(np.concatenate([standard(points) + level * noise, level], 1), noise, 2, rng)
+
+
+def rows(rng: np.random.Generator, samples: int = 2000) -> Data:
+    """Rows of twelve signs, and the same signs in order; int64[n, 12]."""
+    given = rng.integers(0, 8, (samples, 12))
+    return split(given, np.sort(given, 1), 8, rng)
+
+
 DATA: dict[str, Callable[[np.random.Generator], Data]] = {
     made.__name__: made
     for made in (
@@ -191,5 +259,13 @@ DATA: dict[str, Callable[[np.random.Generator], Data]] = {
         majority,
         brackets,
         ring,
+        wine,
+        textures,
+        blobs,
+        demand,
+        ratings,
+        topics,
+        moons,
+        rows,
     )
 }

@@ -60,6 +60,17 @@ class RateCollapses(Fault):
 
 
 @dataclass(frozen=True)
+class RateCreeps(Fault):
+    """A schedule that was to let the rate fall lets it grow, by 3 % a step."""
+
+    name = "rate-creeps"
+    named_by = frozenset({"divergence", "non-finite", "oscillation"})
+
+    def recipe(self, recipe: Recipe) -> Recipe:
+        return replace(recipe, schedule="growing")
+
+
+@dataclass(frozen=True)
 class MomentumTooHigh(Fault):
     name = "momentum-too-high"
     named_by = frozenset({"oscillation", "divergence", "non-finite"})
@@ -110,6 +121,16 @@ class SoftmaxTwice(Fault):
 
     def outputs(self, given: Tensor) -> Tensor:
         return given.softmax(-1)
+
+
+@dataclass(frozen=True)
+class SigmoidTwice(Fault):
+    name = "sigmoid-twice"
+    named_by = frozenset({"double-softmax"})
+    is_structural = True
+
+    def outputs(self, given: Tensor) -> Tensor:
+        return given.sigmoid()
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
@@ -150,7 +151,7 @@ def criterion_of(data: Data, recipe: Recipe) -> Criterion:
         if data.y.dim() == 2:
             return lambda given, y: functional.cross_entropy(given.flatten(0, 1), y.flatten())
         return nn.CrossEntropyLoss(label_smoothing=recipe.smoothing)
-    return nn.BCEWithLogitsLoss() if recipe.data == "cancer" else nn.MSELoss()
+    return nn.BCEWithLogitsLoss() if recipe.data in ("cancer", "topics") else nn.MSELoss()
 
 
 def pretrain(model: nn.Module, criterion: Criterion, data: Data, steps: int) -> None:
@@ -164,12 +165,15 @@ def pretrain(model: nn.Module, criterion: Criterion, data: Data, steps: int) -> 
 
 
 def optimizer_of(recipe: Recipe, parameters: Iterator[nn.Parameter]) -> Optimizer:
-    kinds: dict[str, tuple[type[Optimizer], dict[str, float]]] = {
+    kinds: dict[str, tuple[type[Optimizer], dict[str, Any]]] = {
         "sgd": (torch.optim.SGD, {}),
         "momentum": (torch.optim.SGD, {"momentum": 0.9}),
         "adam": (torch.optim.Adam, {}),
         "adamw": (torch.optim.AdamW, {}),
         "rmsprop": (torch.optim.RMSprop, {}),
+        "nesterov": (torch.optim.SGD, {"momentum": 0.9, "nesterov": True}),
+        "nadam": (torch.optim.NAdam, {}),
+        "adagrad": (torch.optim.Adagrad, {}),
     }
     kind, options = kinds[recipe.optimizer]
     return kind(parameters, lr=recipe.lr, weight_decay=recipe.weight_decay, **options)
@@ -189,6 +193,9 @@ def scheduler_of(recipe: Recipe, optimizer: Optimizer) -> lr_scheduler.LRSchedul
         "step-of-30": lambda: lr_scheduler.StepLR(optimizer, 30, gamma=0.1),
         "cosine": lambda: lr_scheduler.CosineAnnealingLR(optimizer, steps),
         "restarts": lambda: lr_scheduler.CosineAnnealingWarmRestarts(optimizer, steps // 4),
+        "linear": lambda: lr_scheduler.LinearLR(optimizer, 1.0, 0.0, total_iters=steps),
+        "exponential": lambda: lr_scheduler.ExponentialLR(optimizer, 0.02 ** (1 / steps)),
+        "growing": lambda: lr_scheduler.ExponentialLR(optimizer, 1.03),
         "one-cycle": lambda: lr_scheduler.OneCycleLR(optimizer, recipe.lr, total_steps=steps + 1),
         "warm-up": lambda: lr_scheduler.LambdaLR(optimizer, warm_up),
     }

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 
 from tests.diagnosis.zoo import faulty_data, faulty_loop, faulty_model
 from tests.diagnosis.zoo.fault import NONE, Fault
-from tests.diagnosis.zoo.recipes import HELD_OUT, RECIPES, TUNING, Recipe
+from tests.diagnosis.zoo.recipes import FRESH, HELD_OUT, RECIPES, TUNING, Recipe
 
 
 @dataclass(frozen=True)
 class Case:
-    """A training to record: a recipe, a fault in it or none, a seed. ``part`` is ``tuning`` or ``held-out``."""
+    """A training to record: a recipe, a fault in it or none, a seed. ``part`` is a name of :data:`PARTS`."""
 
     part: str
     recipe: Recipe
@@ -116,10 +116,59 @@ SICK_HELD_OUT: tuple[tuple[Fault, str], ...] = (
     (faulty_model.OneUnit(), SPIRAL_RELU),
 )
 
+WINE = "wine-wine-mlp-nesterov-lr=0.005-batch-size=16-steps=400-weight-decay=0.01"
+TEXTURES = "textures-strided-momentum-lr=0.03"
+PATCHES = "textures-patches-adamw-lr=0.002-warm-up-batch-size=32-steps=400-dropout=0.1"
+MIXER = "textures-mixer-adam-lr=0.001-augment=0.5"
+UNET = "blobs-unet-adam-lr=0.002-batch-size=32"
+DILATED = "demand-dilated-adam-lr=0.002-batch-size=32"
+DEMAND_TANH = "demand-demand-tanh-momentum-lr=0.05-linear"
+TOPICS = "topics-topic-mlp-adam-lr=0.001-dropout=0.3"
+DENOISER = "moons-denoiser-adamw-lr=0.002-cosine-weight-decay=0.01"
+BOTH_WAYS = "rows-both-ways-adam-lr=0.004-clip=1"
+
+SICK_FRESH: tuple[tuple[Fault, str], ...] = (
+    (faulty_loop.RateJumps(300.0), TEXTURES),
+    (faulty_loop.RateJumps(100.0), DILATED),
+    (faulty_loop.RateTooHigh(100.0), DEMAND_TANH),
+    (faulty_loop.RateTooHigh(300.0), UNET),
+    (faulty_loop.RateTooLow(1e-4), TEXTURES),
+    (faulty_loop.RateTooLow(1e-4), BOTH_WAYS),
+    (faulty_loop.RateCollapses(), TOPICS),
+    (faulty_loop.RateCreeps(), DENOISER),
+    (faulty_loop.MomentumTooHigh(), TEXTURES),
+    (faulty_loop.ClipsTooHard(1e-4), TEXTURES),
+    (faulty_loop.SignIsWrong(), DENOISER),
+    (faulty_loop.GradientsAreKept(), WINE),
+    (faulty_loop.SoftmaxTwice(), BOTH_WAYS),
+    (faulty_loop.SigmoidTwice(), TOPICS),
+    (faulty_loop.ValidatesInTrainMode(), PATCHES),
+    (faulty_loop.TrainsInEvalMode(), WINE),
+    (faulty_loop.LayersLeftOut(), MIXER),
+    (faulty_loop.DataComeLate(), DEMAND_TANH),
+    (faulty_loop.StepsSlowDown(), BOTH_WAYS),
+    (faulty_loop.MemoryLeaks(), TEXTURES),
+    (faulty_data.NanInData(), UNET),
+    (faulty_data.BadBatches(), TEXTURES),
+    (faulty_data.NotScaled(), TOPICS),
+    (faulty_data.Sorted(), TEXTURES),
+    (faulty_data.RandomLabels(), TEXTURES),
+    (faulty_data.TooFewSamples(), MIXER),
+    (faulty_data.RareClasses(), PATCHES),
+    (faulty_model.DeadUnits(), TEXTURES),
+    (faulty_model.Saturated(), DEMAND_TANH),
+    (faulty_model.DeepSigmoids(), TOPICS),
+    (faulty_model.LastLayerTooLarge(), BOTH_WAYS),
+    (faulty_model.AllZero(), TEXTURES),
+    (faulty_model.WeightsBlowUp(), DILATED),
+    (faulty_model.OneUnit(), DEMAND_TANH),
+)
+
 #: Each part's healthy recipes, its faults, and its seeds.
 PARTS = {
     "tuning": (TUNING, SICK_TUNING, (0, 1, 2)),
     "held-out": (HELD_OUT, SICK_HELD_OUT, (100, 101, 102)),
+    "fresh": (FRESH, SICK_FRESH, (200, 201, 202)),
 }
 
 
