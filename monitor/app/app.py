@@ -14,8 +14,9 @@ from monitor.app.viewing import Viewing
 class MonitorApp(Viewing, Intervening):
     """The screen with all its keys."""
 
+    #: With priority: the others are sent to the screen and back first, and the next key is before them.
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding(command.keys, command.action, id=command.name, priority=command.priority) for command in COMMANDS
+        Binding(command.keys, command.action, id=command.name, priority=True) for command in COMMANDS
     ]
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002

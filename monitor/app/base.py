@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import time
+from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime
@@ -19,6 +20,7 @@ from monitor.app.interventions import READ_ONLY, refusal
 from monitor.app.palette import Ink, Palette, ThemeName, is_light, themes_for
 from monitor.app.panels import EDGES
 from monitor.app.scene import Said, Scene, View
+from monitor.app.screens.dialog import Dialog
 from monitor.app.stage import Stage
 from monitor.app.terminal import Bell, Signals, crop_updates_on_the_left, is_behind
 from monitor.app.visit import Visit, is_complete, since, visit
@@ -91,9 +93,45 @@ class Base(App[None]):
         self._bell = Bell(self, signals)
         self._is_seen, self._beat_s = True, 0.0
         self._drawn: tuple[int, ...] = ()
+        self._typed: deque[events.Key] = deque()
+        self._is_taking = False
 
     def compose(self) -> ComposeResult:
         yield from self._stage.panels.values()
+
+    async def on_event(self, event: events.Event) -> None:
+        """Keys wait for their turn: each is for what those before it have left on the screen."""
+        if isinstance(event, events.Key) and not event.is_forwarded:
+            self._typed.append(event)
+            self._take_next()
+        else:
+            await super().on_event(event)
+
+    def _take_next(self) -> None:
+        """Take the oldest key, after what the answer to the one before it calls."""
+        if self._typed and not self._is_taking:
+            self._is_taking = True
+            self.call_next(self._take_key)
+
+    async def _take_key(self) -> None:
+        """Give the oldest key to what is on top; a box has to be on the terminal before it is given any."""
+        top = self.screen
+        is_due = not isinstance(top, Dialog) or top.displayed_s is not None
+        if is_due:
+            key = self._typed.popleft()
+            if isinstance(top, Dialog):
+                top.take(key)
+            else:
+                await super().on_event(key)
+        self._is_taking = False
+        if is_due:
+            self._take_next()
+
+    def post_display_hook(self) -> None:
+        """Textual has written to the terminal."""
+        if isinstance(self.screen, Dialog):
+            self.screen.displayed()
+            self._take_next()
 
     def on_mount(self) -> None:
         crop_updates_on_the_left()

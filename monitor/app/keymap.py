@@ -36,7 +36,6 @@ class Command(NamedTuple):
     action: str
     words: str
     group: str
-    priority: bool = False
 
 
 COMMANDS: Final[tuple[Command, ...]] = (
@@ -48,8 +47,8 @@ COMMANDS: Final[tuple[Command, ...]] = (
     Command("page-up", "ctrl+u,pageup", "move(-10)", "ten at once", "lists"),
     Command("filter", "slash", "filter", "filter", "lists"),
     Command("sort", "S", "sort", "sort", "lists"),
-    Command("next-panel", "tab", "next_panel(1)", "next panel", "panels", priority=True),
-    Command("previous-panel", "shift+tab", "next_panel(-1)", "next panel", "panels", priority=True),
+    Command("next-panel", "tab", "next_panel(1)", "next panel", "panels"),
+    Command("previous-panel", "shift+tab", "next_panel(-1)", "next panel", "panels"),
     *(
         Command(f"focus-{name}", key, f"focus_panel('{name}')", f"{name}", "panels")
         for name, key in PANEL_KEYS.items()

@@ -63,6 +63,11 @@ class Panel(Widget):
         if self.display and self.size and not self.is_late:
             self._draw(*self.size)
 
+    @property
+    def is_drawn(self) -> bool:
+        """Whether it has drawn anything yet."""
+        return self._grid is not None
+
     def place(self, area: Area | None) -> None:
         """Move to an area of the screen, or out of sight."""
         self.display = area is not None

@@ -195,6 +195,6 @@ class Viewing(Base):
     def action_commands(self) -> None:
         self.push_screen(CommandsScreen(self.scene(), self._keys), self._do)
 
-    def _do(self, action: str | None) -> None:
+    async def _do(self, action: str | None) -> None:
         if action is not None:
-            self.call_after_refresh(self.run_action, action)  # once the list is gone
+            await self.run_action(action)

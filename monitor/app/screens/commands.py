@@ -26,7 +26,7 @@ class CommandsScreen(Question[str | None]):
         return [one for one in COMMANDS if matches(self._typed, one.name, one.words, one.group)]
 
     def lines(self) -> list[Line]:
-        palette, found = self._scene.palette, self.found
+        palette, found = self.scene.palette, self.found
         lines: list[Line] = [[(": ", palette.pen("train", bold=True)), (f"{self._typed}▎", palette.pen("hi"))]]
         top = min(max(self._at - _ROWS + 1, 0), max(len(found) - _ROWS, 0))
         for index, command in enumerate(found[top : top + _ROWS], start=top):

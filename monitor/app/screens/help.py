@@ -6,14 +6,13 @@ from collections.abc import Mapping
 from itertools import groupby
 
 from textual import events
-from textual.app import ComposeResult
-from textual.screen import ModalScreen
 
 from monitor.app.canvas import Canvas, Span, spans_len
 from monitor.app.keymap import COMMANDS, bound, sign
 from monitor.app.panel import Panel, wrap
 from monitor.app.panels import PANELS
 from monitor.app.scene import Scene
+from monitor.app.screens.dialog import Dialog
 
 _INDENT = 8
 
@@ -54,25 +53,16 @@ class HelpPanel(Panel):
         return lines
 
 
-class Over(ModalScreen[None]):
+class Over(Dialog[None]):
     """A box over the main screen, closed by any key."""
 
-    def __init__(self, scene: Scene, panel: Panel) -> None:
-        super().__init__()
-        self.scene, self.panel = scene, panel
-
-    def compose(self) -> ComposeResult:
-        yield self.panel
-
     def on_mount(self) -> None:
-        self.styles.background = "transparent"
-        self.styles.align = ("center", "middle")
+        super().on_mount()
         self.panel.styles.max_width, self.panel.styles.max_height = 100, 34
         self.panel.show(self.scene)
 
-    def on_key(self, event: events.Key) -> None:
-        event.stop()
-        event.prevent_default()
+    def take(self, key: events.Key) -> None:
+        del key
         self.dismiss()
 
     def on_click(self) -> None:

@@ -73,13 +73,11 @@ class InspectScreen(Over):
     def __init__(self, scene: Scene, alert: Alert, explanation: str) -> None:
         super().__init__(scene, InspectPanel(alert, explanation))
 
-    def on_key(self, event: events.Key) -> None:
-        by = {"j": 1, "down": 1, "k": -1, "up": -1, "pagedown": 10, "pageup": -10}.get(event.key, 0)
+    def take(self, key: events.Key) -> None:
+        by = {"j": 1, "down": 1, "k": -1, "up": -1, "pagedown": 10, "pageup": -10}.get(key.key, 0)
         if not by:
-            super().on_key(event)
+            super().take(key)
             return
-        event.stop()
-        event.prevent_default()
         assert isinstance(self.panel, InspectPanel)
         self.panel.top += by
         self.panel.show(self.scene)

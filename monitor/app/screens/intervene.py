@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
-from typing import Final, TypeVar
+from typing import Final
 
 from textual import events
-from textual.app import ComposeResult
-from textual.screen import ModalScreen
 
 from monitor.app.canvas import Canvas, Span
 from monitor.app.interventions import DETAIL_STEPS, consequences, title, to_undo
 from monitor.app.palette import Ink
 from monitor.app.panel import Panel, wrap
 from monitor.app.scene import Scene
+from monitor.app.screens.dialog import Answer, Dialog
 from monitor.model import Action, RunState, Snapshot
 from monitor.words import WordsError
 
@@ -22,7 +22,6 @@ WIDTH: Final = 72
 ASKED: Final = {"l": ("lr", "x0.5 of the schedule, or a learning rate such as 3e-4"), "n": ("note", "a text")}
 
 Line = Sequence[Span]
-Answer = TypeVar("Answer")
 
 
 class Box(Panel):
@@ -39,29 +38,23 @@ class Box(Panel):
             canvas.write(3, y, line)
 
 
-class Question(ModalScreen[Answer]):
-    """A box over the main screen, as high as its lines; no key gets past it."""
+class Question(Dialog[Answer]):
+    """A box over the main screen, as high as its lines."""
 
     def __init__(self, scene: Scene, heading: str, bottom: str) -> None:
-        super().__init__()
-        self._scene = scene
-        self._box = Box(heading, lambda _: self.lines(), bottom)
-
-    def compose(self) -> ComposeResult:
-        yield self._box
+        super().__init__(scene, Box(heading, lambda _: self.lines(), bottom))
 
     def on_mount(self) -> None:
-        self.styles.background = "transparent"
-        self.styles.align = ("center", "middle")
+        super().on_mount()
         self.draw()
 
     def on_resize(self) -> None:
         self.draw()
 
     def draw(self) -> None:
-        self._box.styles.width = self.width
-        self._box.styles.height = len(self.lines()) + 2
-        self._box.show(self._scene)
+        self.panel.styles.width = self.width
+        self.panel.styles.height = len(self.lines()) + 2
+        self.panel.show(self.scene)
 
     @property
     def width(self) -> int:
@@ -71,16 +64,14 @@ class Question(ModalScreen[Answer]):
         raise NotImplementedError
 
     def press(self, key: str, character: str | None) -> None:
-        """Take one key."""
+        """Take one key by its name and what it types."""
         raise NotImplementedError
 
-    def on_key(self, event: events.Key) -> None:
-        event.stop()
-        event.prevent_default()
-        self.press(event.key, event.character)
+    def take(self, key: events.Key) -> None:
+        self.press(key.key, key.character)
 
     def text(self, words: str, ink: Ink = "text") -> list[Line]:
-        return [[(line, self._scene.palette.pen(ink))] for line in wrap(words, self.width - 6)]
+        return [[(line, self.scene.palette.pen(ink))] for line in wrap(words, self.width - 6)]
 
 
 class MenuScreen(Question[Action | str | None]):
@@ -91,7 +82,7 @@ class MenuScreen(Question[Action | str | None]):
         super().__init__(scene, "intervene", "any other key: nothing")
 
     def lines(self) -> list[Line]:
-        key, text = self._scene.palette.pen("train", bold=True), self._scene.palette.pen("text")
+        key, text = self.scene.palette.pen("train", bold=True), self.scene.palette.pen("text")
         return [[(letter.ljust(4), key), (what, text)] for letter, what, _ in self._choices]
 
     def press(self, key: str, character: str | None) -> None:
@@ -135,7 +126,7 @@ class TypeScreen(Question[Action | None]):
         super().__init__(scene, heading, "⏎ go on   esc nothing")
 
     def lines(self) -> list[Line]:
-        palette = self._scene.palette
+        palette = self.scene.palette
         seen = self._typed[-(self.width - 9) :] + "▎"
         return [
             *(self.text(self._wrong, "warn") if self._wrong else self.text(self._wanted, "dim")),
@@ -167,15 +158,20 @@ class TypeScreen(Question[Action | None]):
 
 
 class ConfirmScreen(Question[bool]):
-    """Says with numbers what will happen; only ``y`` lets it."""
+    """Says with numbers what will happen; only a ``y`` that was typed after that lets it."""
 
     def __init__(self, scene: Scene, action: Action) -> None:
-        self._action = action
+        self._action, self._is_early = action, False
         super().__init__(scene, title(action), "y do it   any other key: no")
 
     def lines(self) -> list[Line]:
-        return [line for words in consequences(self._scene.snapshot, self._action) for line in self.text(words)]
+        told = [line for words in consequences(self.scene.snapshot, self._action) for line in self.text(words)]
+        again = "y was typed before this was on the screen; if it is meant, type it again."
+        return told + (self.text(again, "warn") if self._is_early else [])
 
-    def press(self, key: str, character: str | None) -> None:
-        del character
-        self.dismiss(key == "y")
+    def take(self, key: events.Key) -> None:
+        self._is_early = key.key == "y" and key.time < (self.displayed_s or math.inf)
+        if self._is_early:
+            self.draw()
+        else:
+            self.dismiss(key.key == "y")

@@ -21,7 +21,7 @@ class FilterScreen(Question[None]):
         self.styles.align = ("center", "bottom")  # so that the list is seen
 
     def lines(self) -> list[Line]:
-        palette = self._scene.palette
+        palette = self.scene.palette
         return [
             *self.text("words that a name must hold; !word that it must not", "dim"),
             [("/ ", palette.pen("train", bold=True)), (self._typed[-(self.width - 9) :] + "▎", palette.pen("hi"))],
