@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import math
 import os
 import signal
 import sys
@@ -17,6 +18,15 @@ SICK, USAGE, INTERRUPTED = 1, 2, 128 + signal.SIGINT
 
 class Parser(argparse.ArgumentParser):
     """Says in one line what is wrong and what comes nearest, and exits with 2."""
+
+    def parse_known_args(  # type: ignore[override]
+        self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
+    ) -> tuple[argparse.Namespace, list[str]]:
+        """Refuse unknown words here: argparse would have the whole program say it, not the command."""
+        known, unknown = super().parse_known_args(args, namespace)
+        if unknown:
+            self.error(f"unrecognized arguments: {' '.join(unknown)}")
+        return known, unknown
 
     def error(self, message: str) -> NoReturn:
         self.exit(USAGE, f"{self.prog}: {nearest(message)} ('{self.prog} --help' lists what there is)\n")
@@ -52,6 +62,26 @@ def parser() -> argparse.ArgumentParser:
 Run = Callable[[argparse.Namespace], int]
 
 
+def _number(least: float, most: float, kind: type[float] = float) -> Callable[[str], float]:
+    """A number within these bounds, from a word of the command line."""
+
+    def read(text: str) -> float:
+        try:
+            number = kind(text)
+        except ValueError:
+            number = math.nan
+        if not least <= number <= most:
+            a_number = "a whole number" if kind is int else "a number"
+            raise argparse.ArgumentTypeError(f"{text!r} is not {a_number} from {least} to {most}")
+        return number
+
+    return read
+
+
+#: Linux gives no process a higher number.
+_pid = _number(1, 4_194_304, int)
+
+
 def _watch(sub: argparse.ArgumentParser) -> Run:
     sub.add_argument(
         "target",
@@ -59,7 +89,7 @@ def _watch(sub: argparse.ArgumentParser) -> Run:
         metavar="RUN",
         help="a run's name or id, its file, a folder with one, ssh://HOST[/RUN], tcp://HOST:PORT; else the newest",
     )
-    sub.add_argument("--fps", type=_fps, metavar="N", help="frames a second, 0.5 to 30 (default 4)")
+    sub.add_argument("--fps", type=_number(0.5, 30), metavar="N", help="frames a second, 0.5 to 30 (default 4)")
     sub.add_argument("--read-only", action="store_true", help="only look; offer no intervention")
     sub.add_argument("--ascii", action="store_true", help="draw without braille and other signs beyond ASCII")
 
@@ -69,16 +99,6 @@ def _watch(sub: argparse.ArgumentParser) -> Run:
         return watching.watch(args.target, fps=args.fps, ascii_only=args.ascii, read_only=args.read_only)
 
     return run
-
-
-def _fps(text: str) -> float:
-    try:
-        fps = float(text)
-    except ValueError:
-        fps = 0.0
-    if not 0.5 <= fps <= 30.0:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0.5 to 30")
-    return fps
 
 
 def _tail(sub: argparse.ArgumentParser) -> Run:
@@ -102,7 +122,12 @@ def _report(sub: argparse.ArgumentParser) -> Run:
     sub.add_argument(
         "target", nargs="?", metavar="RUN", help="a run's name or id, a run file, a folder with one; else the newest"
     )
-    sub.add_argument("--width", type=int, metavar="N", help="cells of a line (default: the terminal's, at most 100)")
+    sub.add_argument(
+        "--width",
+        type=_number(40, 1000, int),
+        metavar="N",
+        help="cells of a line (default: the terminal's, at most 100)",
+    )
 
     def run(args: argparse.Namespace) -> int:
         from monitor import watching
@@ -117,7 +142,7 @@ def _web(sub: argparse.ArgumentParser) -> Run:
         "target", nargs="?", metavar="RUN", help="a run's name or id, a run file, a folder with one; else the newest"
     )
     sub.add_argument("--host", default="127.0.0.1", metavar="ADDRESS", help="listen elsewhere than on loopback")
-    sub.add_argument("--port", type=int, default=8000, metavar="N", help="(default 8000)")
+    sub.add_argument("--port", type=_number(1, 65_535, int), default=8000, metavar="N", help="(default 8000)")
     sub.add_argument("--read-only", action="store_true", help="only look; offer no intervention")
 
     def run(args: argparse.Namespace) -> int:
@@ -140,7 +165,13 @@ def _diagnose(sub: argparse.ArgumentParser) -> Run:
         if not all(ours and theirs for ours, _, theirs in pairs):
             sub.error("--map takes OURS=THEIRS, as in --map loss=train/ce")
         report = diagnose.diagnose(args.files, {ours: theirs for ours, _, theirs in pairs})
-        print(diagnose.as_json(report) if args.json else diagnose.as_text(report))
+        if args.json:
+            print(diagnose.as_json(report))
+            return diagnose.exit_status(report)
+        if report["runs"]:
+            print(diagnose.as_text(report))
+        for error in report["errors"]:
+            print(f"bedside diagnose: {error['source']}: {error['message']}", file=sys.stderr)
         return diagnose.exit_status(report)
 
     return run
@@ -151,8 +182,8 @@ def _runs(sub: argparse.ArgumentParser) -> Run:
     sub.add_argument("--json", action="store_true", help="print one JSON array")
     prune = sub.add_argument_group("deleting runs that are over")
     prune.add_argument("--prune", action="store_true", help="list what would go, and ask")
-    prune.add_argument("--older", type=float, metavar="DAYS", help="those that ended so long ago")
-    prune.add_argument("--keep", type=int, metavar="N", help="all but the N newest")
+    prune.add_argument("--older", type=_number(0, 100_000), metavar="DAYS", help="those that ended so long ago")
+    prune.add_argument("--keep", type=_number(0, 1_000_000, int), metavar="N", help="all but the N newest")
     prune.add_argument("--yes", action="store_true", help="do not ask")
 
     def run(args: argparse.Namespace) -> int:
@@ -201,7 +232,8 @@ def _demo(sub: argparse.ArgumentParser) -> Run:
 def _run(sub: argparse.ArgumentParser) -> Run:
     sub.add_argument("-m", dest="is_module", action="store_true", help="TARGET is a module, as for python -m")
     sub.add_argument("target", metavar="TARGET", help="a script; for -m a module")
-    sub.add_argument("arguments", nargs=argparse.REMAINDER, metavar="ARGS", help="its own arguments")
+    own = sub.add_argument("arguments", nargs=argparse.REMAINDER, metavar="ARGS", help="its own arguments")
+    own.required = False
 
     def run(args: argparse.Namespace) -> int:
         from monitor import running
@@ -212,7 +244,7 @@ def _run(sub: argparse.ArgumentParser) -> Run:
 
 
 def _attach(sub: argparse.ArgumentParser) -> Run:
-    sub.add_argument("pid", nargs="?", type=int, metavar="PID", help="the process; without it those are listed")
+    sub.add_argument("pid", nargs="?", type=_pid, metavar="PID", help="the process; without it those are listed")
     sub.add_argument("--model", action="append", default=[], metavar="NAME", help="which, where several are trained")
     sub.add_argument("--name", help="what the run is called (default: as the script)")
     sub.add_argument("--path", action="append", default=[], metavar="DIR", help="lend it pyzmq or msgspec from here")
@@ -226,7 +258,7 @@ def _attach(sub: argparse.ArgumentParser) -> Run:
 
 
 def _detach(sub: argparse.ArgumentParser) -> Run:
-    sub.add_argument("pid", type=int, metavar="PID", help="the process")
+    sub.add_argument("pid", type=_pid, metavar="PID", help="the process")
 
     def run(args: argparse.Namespace) -> int:
         from monitor import attaching
@@ -243,12 +275,16 @@ _WHAT = ("lr", "checkpoint", "pause", "resume", "stop", "interrupt", "detail", "
 def _do(sub: argparse.ArgumentParser) -> Run:
     sub.add_argument("target", metavar="RUN", help="a run's name or id, ssh://HOST[/RUN] or tcp://HOST:PORT")
     sub.add_argument("what", metavar="WHAT", choices=_WHAT, help=", ".join(_WHAT))
-    sub.add_argument("words", nargs="*", metavar="VALUE", help="lr: x0.5 or 3e-4; detail: steps; note: a text")
+    sub.add_argument(
+        "words", nargs="*", default=[], metavar="VALUE", help="lr: x0.5 or 3e-4; detail: steps; note: a text"
+    )
     sub.add_argument("--group", metavar="NAME", help="lr: of this parameter group alone")
     sub.add_argument(
         "--checkpoint", action=argparse.BooleanOptionalAction, help="stop, interrupt: write a checkpoint first"
     )
-    sub.add_argument("--wait", type=_seconds, default=60.0, metavar="S", help="for the answer (default 60 seconds)")
+    sub.add_argument(
+        "--wait", type=_number(0.001, 86_400), default=60.0, metavar="S", help="for the answer (default 60 seconds)"
+    )
     sub.add_argument("--json", action="store_true", help="print one JSON object")
 
     def run(args: argparse.Namespace) -> int:
@@ -265,16 +301,6 @@ def _do(sub: argparse.ArgumentParser) -> Run:
         )
 
     return run
-
-
-def _seconds(text: str) -> float:
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = 0.0
-    if not 0 < seconds <= 86_400:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds, above 0 and at most 86400")
-    return seconds
 
 
 def _keys(sub: argparse.ArgumentParser) -> Run:

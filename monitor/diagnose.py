@@ -49,14 +49,13 @@ def as_json(report: Report) -> str:
 
 
 def as_text(report: Report) -> str:
-    """The report for people: a line a run, two an alert, a line an unreadable file."""
+    """The report on the runs for people: a line a run, three an alert."""
     lines = []
     for run in report["runs"]:
         points = ", ".join(f"{key} {count:,}" for key, count in run["points"].items()) or "nothing that rules look at"
         lines.append(f"{run['run']}  {run['steps']:,} {run['step_unit']}s  ({points})")
         lines += [line for alert in run["alerts"] for line in alert_lines(alert)] or ["  nothing found"]
         lines.append("")
-    lines += [f"{error['source']}: {error['message']}" for error in report["errors"]]
     return "\n".join(lines).rstrip()
 
 

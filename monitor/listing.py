@@ -53,8 +53,8 @@ def prune(args: argparse.Namespace) -> int:
     from monitor.record import retention
 
     is_told_which = args.older is not None or args.keep is not None
-    if not (args.prune and is_told_which) or args.machine or (args.older or 0) < 0 or (args.keep or 0) < 0:
-        print("bedside runs: --prune needs --older DAYS or --keep N, and is of this machine", file=sys.stderr)
+    if not (args.prune and is_told_which) or args.machine:
+        print("bedside runs: --prune takes --older DAYS, --keep N or both, and no ssh://HOST", file=sys.stderr)
         return USAGE
     found = retention.prunable(before_s=time.time() - 86_400 * (args.older or 0), keep=args.keep or 0)
     for run in found:
@@ -92,8 +92,8 @@ def rules(name: str | None) -> int:
         return 0
     if name not in by_name:
         close = difflib.get_close_matches(name, by_name, 1)
-        hint = f"did you mean {close[0]!r}? " if close else ""
-        print(f"bedside rules: no rule {name!r}; {hint}('bedside rules' lists all {len(RULES)})", file=sys.stderr)
+        hint = f"; did you mean {close[0]!r}?" if close else ""
+        print(f"bedside rules: no rule {name!r}{hint} ('bedside rules' lists all {len(RULES)})", file=sys.stderr)
         return USAGE
     print(inspect.cleandoc(inspect.getmodule(by_name[name].check).__doc__ or "").partition("\n>>>")[0].rstrip())
     return 0

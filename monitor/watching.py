@@ -30,6 +30,7 @@ from monitor.tail import Tail, ending, printable
 SICK, USAGE = 1, 2
 #: Rows of the list of runs.
 RUNS = 12
+NO_RUN = "no run is live and none was recorded; start a training with the probe, or `bedside demo`"
 
 
 class Target(NamedTuple):
@@ -195,7 +196,7 @@ def report(text: str | None, *, width: int | None = None) -> int:
     except TargetError as error:
         return _refuse("report", error)
     if not target.name:
-        return _refuse("report", TargetError("no run is live and none was recorded"))
+        return _refuse("report", TargetError(NO_RUN))
     from monitor.app.visit import is_complete
     from monitor.report import report as written
 
@@ -225,9 +226,7 @@ def tail(text: str | None, *, until_alert: bool = False, command: str = "tail") 
         awaited = text is None and until_alert and not _live()
         target = to_come() if awaited else resolve(text)
         if text is None and not target.name and not awaited:
-            raise TargetError(
-                "no run is live and none was recorded; start a training with the probe, or `bedside demo`"
-            )
+            raise TargetError(NO_RUN)
     except TargetError as error:
         return _refuse(command, error)
     lines = Tail()

@@ -66,9 +66,9 @@ def inspect(pid: int) -> Target:
                       f"only {_user(owner)} may enter it")  # fmt: skip
     if reason := _state(pid, status):
         raise Refused(f"process {pid} {reason}")
-    if Path(f"/proc/{pid}/ns/mnt").stat().st_ino != Path("/proc/self/ns/mnt").stat().st_ino:
-        raise Refused(f"process {pid} runs in a container; type the command in there (docker exec, kubectl exec)")
     try:
+        if Path(f"/proc/{pid}/ns/mnt").stat().st_ino != Path("/proc/self/ns/mnt").stat().st_ino:
+            raise Refused(f"process {pid} runs in a container; type the command in there (docker exec, kubectl exec)")
         symbols = python_symbols(pid, _CALLS)
         version = python_symbols(pid, frozenset({"Py_Version"}))
         has_torch = _has_torch(pid)
@@ -147,11 +147,13 @@ def _status(pid: int) -> dict[str, str]:
 
 
 def _command(pid: int) -> str:
+    """The command line on one line; what is no sign, such as a line break in it, is shown as a space."""
     try:
         words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
     except OSError:
         return "gone"
-    return " ".join(word.decode(errors="replace") for word in words if word)[:200] or "no command line"
+    line = " ".join(word.decode(errors="replace") for word in words if word)[:200]
+    return "".join(char if char.isprintable() else " " for char in line) or "no command line"
 
 
 def _user(uid: int) -> str:

@@ -11,12 +11,13 @@ from pathlib import Path
 
 import pytest
 
+from monitor import cli
 from monitor.record.runfile import Changes, RunFile
 from probe import wire
 from probe.batch import BatchBuilder
 
 ROOT = Path(__file__).parent.parent.parent
-COMMANDS = ["watch", "tail", "diagnose", "runs", "rules", "doctor", "demo"]
+COMMANDS = [name for name, _, _ in cli.COMMANDS]
 
 
 def environment(home):
@@ -97,7 +98,17 @@ def test_every_command_has_help(bedside, command):
     ("words", "said"),
     [
         (["wach"], "bedside: unknown COMMAND 'wach'; did you mean 'watch'? ('bedside --help' lists what there is)"),
-        (["watch", "--fast"], "bedside: unrecognized arguments: --fast ('bedside --help' lists what there is)"),
+        (
+            ["watch", "--fast"],
+            "bedside watch: unrecognized arguments: --fast ('bedside watch --help' lists what there is)",
+        ),
+        (["--fast"], "bedside: unrecognized arguments: --fast ('bedside --help' lists what there is)"),
+        (["do", "toy"], "bedside do: the following arguments are required: WHAT ('bedside do --help'"),
+        (["run"], "bedside run: the following arguments are required: TARGET ('bedside run --help'"),
+        (["attach", "x"], "bedside attach: argument PID: 'x' is not a whole number from 1 to 4194304"),
+        (["runs", "--prune"], "bedside runs: --prune takes --older DAYS, --keep N or both, and no ssh://HOST"),
+        (["rules", "nonsense"], "bedside rules: no rule 'nonsense' ('bedside rules' lists all"),
+        (["diagnose", "no.csv"], "bedside diagnose: no.csv: no such file"),
         (
             ["watch", "--fps", "0"],
             "bedside watch: argument --fps: '0' is not a number from 0.5 to 30"

@@ -96,6 +96,34 @@ def test_a_worker_of_a_loader(world):
     training.end()
 
 
+@as_root
+def test_a_process_that_may_not_be_looked_into():
+    reading, writing = os.pipe()
+    if not os.fork():
+        os.setuid(65534)  # from here on no other process of that user may look into this one, nor into its child
+        if not (child := os.fork()):
+            signal.pause()
+        try:
+            target.inspect(child)
+        except target.Refused as error:
+            os.write(writing, str(error).replace(str(child), "PID").encode())
+        finally:
+            os.kill(child, signal.SIGKILL)
+            os._exit(0)
+    os.close(writing)
+    os.wait()
+    with os.fdopen(reading) as said:
+        assert said.read().startswith("process PID may not be looked into: the kernel forbids it")
+
+
+def test_a_command_of_several_lines_is_listed_on_one(world):
+    process = world.python("import torch, time\nprint('ready', flush=True)\ntime.sleep(100)  # \x1b[2J")
+
+    line = next(line for line in bedside(world, "attach")[1].splitlines() if f"{process.pid:>8}  " in line)
+
+    assert line.endswith("-c import torch, time print('ready', flush=True) time.sleep(100)  #  [2J")
+
+
 def test_a_process_that_is_stopped(world):
     stopped = world.python(TORCH)
     stopped.send_signal(signal.SIGSTOP)
