@@ -84,7 +84,7 @@ class Base(App[None]):
         self._recall, self._remember = recall, remember
         self._before: Visit | None = None
         self._chosen_theme: ThemeName | None = None
-        self._run_id = ""
+        self._run_id, self._has_met = "", False
         self._keys: Mapping[str, str] = keys or {}
         self._latest, self._clock, self._wall, self._fps = latest, clock, wall, fps
         self.view = View()
@@ -92,7 +92,9 @@ class Base(App[None]):
         self._stage = Stage()
         self._bell = Bell(self, signals)
         self._is_seen, self._beat_s = True, 0.0
-        self._drawn: tuple[int, ...] = ()
+        self._drawn: tuple[object, ...] = ()
+        #: The id of the run that was opened from the list instead of the one that ``latest`` gives.
+        self._opened: str | None = None
         self._typed: deque[events.Key] = deque()
         self._is_taking = False
 
@@ -163,12 +165,14 @@ class Base(App[None]):
 
     def tick(self, *, size: Size | None = None, force: bool = False) -> None:
         """Take the newest snapshot and draw it; if nothing is new, only the lines that say how old it is."""
-        self.snapshot = snapshot = attended(self._latest(), self.view.attention, self._wall().timestamp())
+        newest = self._newest()
+        self._meet(newest)
+        self.snapshot = snapshot = attended(newest, self.view.attention, self._wall().timestamp())
         force = force or size is not None
-        versions = (snapshot.version, *(other.snapshot.version for other in self._others()))
+        versions = (snapshot.version, snapshot.runs, *(other.snapshot.version for other in self._others()))
         is_new = force or versions != self._drawn
         if is_new:
-            self._meet(snapshot)
+            self._tell_since(snapshot)
             self._drawn = versions
             self._stage.arrange(size or self._stage.size, self.scene())
             self._bell.hear(snapshot)
@@ -182,16 +186,34 @@ class Base(App[None]):
             seen = visit(self.snapshot, self.view, self._chosen_theme, self._wall().timestamp())
             self._remember(self._run_id, seen)
 
+    def _newest(self) -> Snapshot:
+        """The newest snapshot of the run that is shown."""
+        first = self._latest()
+        opened = None if self._opened is None else self._open_run(self._opened)
+        if opened is None:
+            return first
+        return replace(opened, runs=tuple(replace(row, current=row.run_id == self._opened) for row in first.runs))
+
     def _meet(self, snapshot: Snapshot) -> None:
-        """Look at the run as last time; when its history is here, tell what happened since."""
+        """Look at another run as last time, or anew; the focus stays where it is, but for the first one."""
         run_id = snapshot.hello.run_id if snapshot.hello else ""
-        if run_id != self._run_id:
-            self.keep()
-            self._run_id, self._before = run_id, self._recall(run_id) if run_id else None
-            if self._before is not None:
-                self.view = self._before.view()
-                if self._before.theme in self._themes:
-                    self.choose_theme(self._before.theme)
+        if run_id == self._run_id:
+            return
+        self.keep()
+        self._bell.meets_another()
+        said = self.view.said
+        self._run_id, self._before = run_id, self._recall(run_id) if run_id else None
+        if self._before is not None:
+            self.view = self._before.view(focus=self.view.focus if self._has_met else None)
+            if self._before.theme in self._themes:
+                self.choose_theme(self._before.theme)
+        elif run_id and self._has_met:
+            self.view = self.view.of_another_run()
+        self.view = replace(self.view, said=said)
+        self._has_met = self._has_met or bool(run_id)
+
+    def _tell_since(self, snapshot: Snapshot) -> None:
+        """What happened since the last look, once the history is here."""
         if self._before is not None and is_complete(snapshot):
             away = since(self._before, snapshot, self._wall().timestamp())
             self.view, self._before = replace(self.view, away=away), None

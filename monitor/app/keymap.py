@@ -71,12 +71,13 @@ COMMANDS: Final[tuple[Command, ...]] = (
     Command("cross-far-left", "shift+left", "cross(-10)", "ten at once", "charts"),
     Command("cross-far-right", "shift+right", "cross(10)", "ten at once", "charts"),
     Command("live", "f", "live", "whole run, live", "charts"),
-    Command("inspect", "enter", "to_alert", "to the alert's step, then why", "alerts"),
+    Command("inspect", "enter", "enter", "to the alert, then why; open run", "alerts"),
     Command("next-event", "e", "event(1)", "next event, event before", "alerts"),
     Command("previous-event", "E", "event(-1)", "next event, event before", "alerts"),
     Command("acknowledge", "a", "acknowledge", "seen", "alerts"),
     Command("mute", "m", "mute", "mute its kind for an hour", "alerts"),
     Command("back", "escape", "release", "back", "alerts"),
+    Command("return", "backspace", "return", "the run before", "run"),
     Command("overlay", "space", "overlay", "lay the selected run under the charts", "run"),
     Command("ghost", "o", "ghost", "the best earlier run", "run"),
     Command("suggested", "d", "suggested(0)", "as the alert suggests", "run"),
@@ -115,6 +116,7 @@ _SIGNS: Final = {
     "up": "↑",
     "down": "↓",
     "space": "space",
+    "backspace": "bksp",
 }
 
 

@@ -206,6 +206,11 @@ class ListPanel(Panel):
         """The item that is drawn in a row of the panel."""
         return self.top + y - self.FIRST_ROW if y >= self.FIRST_ROW else None
 
+    def is_selected_at(self, y: int) -> bool:
+        """Whether the item that the cursor has been put on is drawn in a row of the panel."""
+        index = self.item_at(y)
+        return index is not None and index < len(self.items) and self.items[index] == self.cursor
+
     def move(self, by: int) -> None:
         """Move the cursor down by so many items; it stops at either end."""
         if self.items:

@@ -68,6 +68,10 @@ class View:
             self, range="all", held=None, cross=None, blamed=(), filters={}, zoomed=False, away=(), said=None
         )
 
+    def of_another_run(self) -> View:
+        """The same way of looking, without what is of this run."""
+        return replace(self.released(), overlay=(), ghost=False, attention=Attention())
+
 
 @dataclass(frozen=True, slots=True)
 class Scene:

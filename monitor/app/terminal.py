@@ -86,6 +86,10 @@ class Bell:
         if self._title:
             _write(self._app, _POP_TITLE)
 
+    def meets_another(self) -> None:
+        """Another run is shown: the alerts that it has are no news."""
+        self._rung = None
+
     def hear(self, snapshot: Snapshot) -> None:
         """Alerts that were there when the live stream began are news to nobody, and do not ring."""
         urgent = frozenset(alert.id for alert in snapshot.alerts if is_urgent(alert))

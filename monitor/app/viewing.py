@@ -29,9 +29,14 @@ class Viewing(Base):
 
     def on_panel_chosen(self, message: Panel.Chosen) -> None:
         if message.panel.id in PANELS:
-            changes = {} if message.at is None else message.panel.pointed(*message.at)
-            self._change(focus=message.panel.id, **changes)
+            panel, at = message.panel, message.at
+            is_again = at is not None and isinstance(panel, ListPanel) and panel.is_selected_at(at[1])
+            is_again = is_again and self.view.focus == panel.id
+            changes = {} if at is None else panel.pointed(*at)
+            self._change(focus=panel.id, **changes)
             self.action_move(message.by)
+            if is_again:
+                self.action_open()
 
     def action_move(self, by: int) -> None:
         panel = self._stage.panels[self.view.focus]
@@ -73,6 +78,31 @@ class Viewing(Base):
             self._change(overlay=tuple(one for one in chosen if one != run_id))
         else:
             self._change(overlay=(*chosen, run_id)[-len(INKS) :])
+
+    def action_open(self) -> None:
+        """The selected run of the list in place of the one that is shown."""
+        panel = self._stage.panels["runs"]
+        if self.view.focus != panel.id or not isinstance(panel, ListPanel) or not panel.items:
+            return
+        run_id = str(panel.items[panel.index])
+        if any(run.current and run.run_id == run_id for run in self.snapshot.runs):
+            self._say("that is the run that is shown; j selects the next one", "dim", SAID_S)
+        elif self._is_first(run_id):
+            self.action_return()
+        elif self._open_run(run_id) is None:
+            self._say("that run cannot be read from here; try: bedside watch NAME", "warn", SAID_S)
+        else:
+            self._opened = run_id
+            self._say("bksp: back to the run before", "dim", SAID_S)
+
+    def action_return(self) -> None:
+        """To the run that this screen was opened with."""
+        self._opened = None
+        self.tick(force=True)
+
+    def _is_first(self, run_id: str) -> bool:
+        hello = self._latest().hello
+        return hello is not None and hello.run_id == run_id
 
     def action_ghost(self) -> None:
         self._change(ghost=not self.view.ghost)
@@ -149,7 +179,14 @@ class Viewing(Base):
         self._change(cross=moment.step, held=held)
         self._say(f"event {index + 1} of {len(found)}: {moment.sign} {moment.text}, step {moment.step:,}")
 
-    def action_to_alert(self) -> None:
+    def action_enter(self) -> None:
+        """Open the selected run where the list of runs has the focus, else go to the selected alert."""
+        if self.view.focus == "runs":
+            self.action_open()
+        else:
+            self._to_alert()
+
+    def _to_alert(self) -> None:
         """Every chart to the selected alert's step; once there, what is behind it."""
         alert = self._selected()
         if alert is None:

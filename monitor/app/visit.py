@@ -36,11 +36,12 @@ class Visit:
     x_axis: Axis = "step"
     theme: ThemeName | None = None
 
-    def view(self) -> View:
-        """The view of then, at what is now; what this version does not know is as it comes."""
+    def view(self, focus: str | None = None) -> View:
+        """The view of then, at what is now; what this version does not know is as it comes. ``focus`` is another."""
+        focus = focus or self.focus
         attention = Attention(frozenset(self.seen), dict(self.muted))
         return View(
-            focus=self.focus if self.focus in PANEL_KEYS else "loss",
+            focus=focus if focus in PANEL_KEYS else "loss",
             log=self.log,
             smoothing=self.smoothing if self.smoothing in SMOOTHINGS else 0.9,
             range=self.range if self.range in RANGES else "all",

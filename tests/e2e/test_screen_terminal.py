@@ -11,6 +11,10 @@ import sys
 import pytest
 from world import eventually
 
+from monitor.record import registry
+from monitor.record.runfile import Changes, RunFile
+from probe import wire
+
 COLOURS = re.compile(r"\x1b\[[\d;]*?\b(38|48);([25]);")
 
 
@@ -106,3 +110,30 @@ def test_coming_back_tells_what_happened_meanwhile(world, terminal):
 
     shown = screen.shows("since you left 1h ago:", "no new alerts", "loss linear")
     assert re.search(r"since you left 1h ago: [\d,]+ steps · train [\d.]+ → [\d.]+", shown)
+
+
+def recorded(world, monkeypatch, run_id, name, started_s):
+    """The file of a run that is over, as its recorder leaves it."""
+    monkeypatch.setenv("BEDSIDE_HOME", str(world.home))
+    hello = wire.Hello(schema=1, run_id=run_id, name=name, started_s=started_s)
+    loss = wire.Column(values=wire.pack_floats([0.5] * 900))
+    batch = wire.Batch(
+        seq=1, start=1, rows=900, times_s=wire.pack_floats([started_s] * 900), scalars={"train/loss": loss}
+    )
+    meta = {"hello": wire.encode(hello), "goodbye": wire.encode(wire.Goodbye(time_s=started_s, reason="finished"))}
+    file = RunFile.create(registry.run_path(hello))
+    file.write(Changes(batches=[(batch, wire.encode(batch))], meta=meta))
+    file.close()
+
+
+def test_another_run_of_the_list_is_opened_on_the_same_screen_and_left_again(world, terminal, monkeypatch):
+    recorded(world, monkeypatch, "aaaaaaaa", "elder", 1.7e9)
+    recorded(world, monkeypatch, "bbbbbbbb", "younger", 1.8e9)
+    screen = terminal(120, 40)
+    screen.run("watch", "younger")
+    screen.shows("DONE  younger", "elder")
+
+    screen.press("6", "j", "Enter")
+    screen.shows("DONE  elder", "bksp: back to the run before", "step 900")
+    screen.press("BSpace")
+    screen.shows("DONE  younger")

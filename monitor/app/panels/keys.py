@@ -37,7 +37,9 @@ def _keys(scene: Scene) -> list[tuple[str, str]]:
         keys.append(("r", "resume") if snapshot.state is RunState.PAUSED else ("i", "intervene"))
     if view.held or view.cross is not None:
         keys.append(("esc", "back to live"))
-    if snapshot.alerts:
+    if view.focus == "runs":
+        keys.append(("⏎", "open"))
+    elif snapshot.alerts:
         keys.append(("⏎", "why" if view.held and view.cross is not None else "to alert"))
     if view.focus in _LISTS:
         keys += [("j/k", "select"), ("/", "filter")]

@@ -19,8 +19,8 @@ class RunsPanel(ListPanel):
     SORTS = ("newest first", "lowest loss first", "by name")
     HELP = (
         "The runs that are recorded on this machine: state, name, newest step, newest loss. A sign and a number "
-        "after a name are its open alarms. space lays the selected one under the charts, o the best earlier one, "
-        "aligned by what x chose. Open another one with: bedside watch NAME."
+        "after a name are its open alarms. ⏎ opens the selected one here, as does a second click, and backspace goes "
+        "back; space lays it under the charts, o the best earlier one, aligned by what x chose."
     )
 
     def draw(self, canvas: Canvas, scene: Scene) -> None:
