@@ -4,28 +4,31 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import zmq
-
 from monitor.record.keeper import Keeper
+from monitor.record.replies import Replies
 from probe import wire
 
-PART_BYTES = 1024 * 1024
+PART_BYTES = 512 * 1024
 
 
 @dataclass
 class _Answer:
+    """``part`` is the next part, encoded, once it is made; ``seq`` is the last batch in it or before it."""
+
     client: bytes
     id: str
     first_seq: int
     seq: int
+    part: bytes = b""
     is_begun: bool = False
+    is_complete: bool = False
 
 
 class HistoryDesk:
-    """The answers under way. ``socket`` is a ROUTER that refuses (rather than drops) what cannot be sent."""
+    """The answers under way. Of each one part is made, and the next one only when that could be sent."""
 
-    def __init__(self, socket: zmq.Socket[bytes]) -> None:
-        self._socket = socket
+    def __init__(self, replies: Replies) -> None:
+        self._replies = replies
         self._answers: list[_Answer] = []
         self.is_blocked = False
 
@@ -44,39 +47,30 @@ class HistoryDesk:
         going = []
         self.is_blocked = bool(self._answers)
         for answer in self._answers:
-            part, seq = _part(answer, keeper, hello)
-            sent = self._send(answer.client, part)
+            if not answer.part:
+                _prepare(answer, keeper, hello)
+            sent = self._replies.offer(answer.client, answer.part)
             if sent:
-                answer.seq, answer.is_begun = seq, True
+                answer.part, answer.is_begun = b"", True
                 self.is_blocked = False
-            if sent is False or (sent and not part.done):
+            if sent is False or (sent and not answer.is_complete):
                 going.append(answer)
         self._answers = going
 
-    def _send(self, client: bytes, part: wire.History) -> bool | None:
-        """True if sent, False if the client is slow, ``None`` if it is gone."""
-        try:
-            self._socket.send_multipart([client, wire.encode(part)], zmq.NOBLOCK)
-        except zmq.Again:
-            return False
-        except zmq.ZMQError:
-            return None
-        return True
 
-
-def _part(answer: _Answer, keeper: Keeper, hello: bytes) -> tuple[wire.History, int]:
-    """The next part of an answer and the last batch in it; made anew if it could not be sent."""
+def _prepare(answer: _Answer, keeper: Keeper, hello: bytes) -> None:
+    """Make the next part of an answer."""
     frames = [] if answer.is_begun else [hello]
-    size, seq, is_complete = 0, answer.seq, True
+    size, answer.is_complete = 0, True
     for batch, frame in keeper.batches_after(answer.seq):
         if size and size + len(frame) > PART_BYTES:
-            is_complete = False
+            answer.is_complete = False
             break
         frames.append(frame)
         size += len(frame)
-        seq = batch.seq
-    if is_complete:
+        answer.seq = batch.seq
+    if answer.is_complete:
         frames += keeper.others()
     span = max(1, keeper.last_seq - answer.first_seq)
-    share = 1.0 if is_complete else min(1.0, (seq - answer.first_seq) / span)
-    return wire.History(id=answer.id, frames=frames, share=share, done=is_complete), seq
+    share = 1.0 if answer.is_complete else min(1.0, (answer.seq - answer.first_seq) / span)
+    answer.part = wire.encode(wire.History(id=answer.id, frames=frames, share=share, done=answer.is_complete))

@@ -30,13 +30,16 @@ from monitor.record.farewell import Farewell
 from monitor.record.judge import Judge
 from monitor.record.keeper import Keeper
 from monitor.record.pages import first_seq, trimmed
+from monitor.record.replies import Replies
 from monitor.rows import flaw
 from probe import wire
 
 #: Frames taken in before the next commit.
 _FRAMES_A_TURN = 64
 _LIVE_OPTIONS = ((zmq.MAXMSGSIZE, 128), (zmq.RCVHWM, 16), (zmq.SNDHWM, 512))
-_ASK_OPTIONS = ((zmq.MAXMSGSIZE, 64 * 1024), (zmq.SNDHWM, 4), (zmq.ROUTER_MANDATORY, 1))
+_ASK_OPTIONS = ((zmq.MAXMSGSIZE, 64 * 1024), (zmq.RCVHWM, 64), (zmq.SNDHWM, 4), (zmq.ROUTER_MANDATORY, 1))
+#: The longest id that is a question's or a command's: it comes back with each answer.
+_ID_CHARS = 64
 
 #: Between two acknowledgements: each costs the training process a little, and one stands for all before it.
 _ACK_S = 0.2
@@ -95,14 +98,15 @@ class Recorder:
         for source in (self._in, self._live, self._ask, self._door.requests, setup.pidfd):
             if source is not None:
                 self._poller.register(source, zmq.POLLIN)
-        self._desk = HistoryDesk(self._ask)
+        self._replies = Replies(self._ask, self._notify)
+        self._desk = HistoryDesk(self._replies)
         self._judge = Judge(self._notify)
         self._bell = Bell(os.environ.get("BEDSIDE_NOTIFY", ""), self._notify)
         self._keeper: Keeper | None = None
         self._hello: wire.Hello | None = None
         self._hello_frame = b""
         self._sender = b""
-        self._commands = Commands(self._to_training, self._send_to, self._notify)
+        self._commands = Commands(self._to_training, self._replies.put, self._notify)
         self._early_notices: list[bytes] = []
         self._unpublished: list[bytes] = []
         self._is_ack_due = False
@@ -125,6 +129,7 @@ class Recorder:
             self._door.turn()
             self._audience.turn()
             self._answer()
+            self._replies.turn()
             self._publish_alerts(self._judge.turn())
             self._bell.turn()
             for command, why in self._judge.reflexes():
@@ -143,7 +148,8 @@ class Recorder:
         if self._judge.is_behind or not (self._desk.is_idle or self._desk.is_blocked):
             return 0
         is_leaving = self._farewell.is_gone and self._farewell.over_s is None
-        return _BUSY_MS if self._desk.is_blocked or is_leaving else _TICK_MS
+        is_waiting = self._desk.is_blocked or not self._replies.is_idle or is_leaving
+        return _BUSY_MS if is_waiting else _TICK_MS
 
     # ------------------------------------------------------------------------------- from the training process
 
@@ -251,22 +257,18 @@ class Recorder:
             except zmq.Again:
                 return
             message = wire.decode(frames[1]) if len(frames) == 2 else None
-            if isinstance(message, wire.HistoryRequest):
-                self._desk.ask(frames[0], message)
-            elif isinstance(message, wire.Command):
-                self._commands.pass_on(frames[0], message, frames[1], is_over=self._is_ending)
-            else:
+            if not isinstance(message, (wire.HistoryRequest, wire.Command)) or len(message.id) > _ID_CHARS:
                 self.bad_frames += 1
+            elif isinstance(message, wire.HistoryRequest):
+                self._desk.ask(frames[0], message)
+            else:
+                self._commands.pass_on(frames[0], message, frames[1], is_over=self._is_ending)
 
     def _publish(self) -> None:
         """The batches that have come, now that they are on disk: no screen shows what the file may never hold."""
         for frame in self._unpublished:
             self._live.send(frame)
         self._unpublished.clear()
-
-    def _send_to(self, client: bytes, frame: bytes) -> None:
-        with contextlib.suppress(zmq.ZMQError):  # it has gone, or does not read
-            self._ask.send_multipart([client, frame], zmq.NOBLOCK)
 
     def _publish_alerts(self, alerts: list[wire.Alert]) -> None:
         for alert in alerts:

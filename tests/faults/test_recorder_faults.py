@@ -4,6 +4,7 @@ import os
 import resource
 import signal
 import sqlite3
+import time
 from pathlib import Path
 
 import numpy as np
@@ -211,3 +212,19 @@ def test_a_file_that_is_not_a_run_file_and_lies_in_the_way_is_left_alone(toy_run
     assert second.file == ""
     with sqlite3.connect(toy_run.file()) as db:
         assert db.execute("PRAGMA user_version").fetchone() == (99,)
+
+
+def test_of_five_hundred_commands_given_at_once_each_is_answered(toy_run, monitor_of):
+    toy_run.train(10_000_000, "wait", 0.002)
+    live = toy_run.wait_live()
+    monitor = monitor_of(live)
+    until(toy_run.committed_steps)
+    ids = [str(number) for number in range(500)]
+    for id_ in ids:
+        order = wire.Command(id=id_, run_id=live.run_id, name="pause", time_s=time.time())
+        monitor.ask_socket.send(wire.encode(order))
+
+    answers = [monitor.answer() for _ in ids]
+
+    assert [answer.id for answer in answers] == ids
+    assert {answer.text for answer in answers} == {"this run takes no commands"}
