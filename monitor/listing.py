@@ -54,15 +54,18 @@ def prune(args: argparse.Namespace) -> int:
 
     is_told_which = args.older is not None or args.keep is not None
     if not (args.prune and is_told_which) or args.machine:
-        print("bedside runs: --prune takes --older DAYS, --keep N or both, and no ssh://HOST", file=sys.stderr)
+        print("bedside runs: --prune takes --older DAYS or --keep N or both, and no ssh://HOST", file=sys.stderr)
         return USAGE
     found = retention.prunable(before_s=time.time() - 86_400 * (args.older or 0), keep=args.keep or 0)
     for run in found:
         ended = time.strftime("%Y-%m-%d %H:%M", time.localtime(run.ended_s))
         print(f"{run.run_id:8}  ended {ended}  {run.size_bytes / 2**20:8.1f} MiB  {run.name}")
     many = f"{len(found)} run{'' if len(found) == 1 else 's'}, {sum(run.size_bytes for run in found) / 2**20:.1f} MiB"
-    if not found or not (args.yes or _agreed(f"Delete {many}? [y/N] ")):
-        print("nothing is deleted" if found else "no run is that old and over; nothing is deleted")
+    if not found:
+        print("no run is that old and over; nothing is deleted")
+        return 0
+    if not (args.yes or _agreed(f"Delete {many}? [y/N] ")):
+        print("nothing is deleted" if sys.stdin.isatty() else "nothing is deleted; --yes deletes without asking")
         return 0
     try:
         for run in found:

@@ -107,6 +107,8 @@ def _end_by(number: int) -> None:
 
 def _unfit(target: str) -> str | None:
     """Why a target is no script that can be run, or None."""
+    if Path(target).is_dir() and not Path(target, "__main__.py").exists():
+        return f"{target} is a folder without a __main__.py; a Python script is needed, or -m and a module's name"
     if Path(target).exists():
         return None
     if Path(target).name == target and shutil.which(target):

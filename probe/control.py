@@ -144,7 +144,7 @@ class Control:
     def _check_groups(self, name: str | None) -> None:
         groups = self.rates.groups()
         if name is not None and name not in groups:
-            raise Refusal(f"no parameter group {name!r}; there are {', '.join(groups)}")
+            raise Refusal(f"no parameter group {name!r}; the groups are {', '.join(groups)}")
         for each, group in groups.items():
             if name in (None, each) and group.get("lr") is None:
                 optimizer = type(self._subject.main).__name__

@@ -229,6 +229,10 @@ class Viewing(Base):
     def action_help(self) -> None:
         self.push_screen(HelpScreen(self.scene(), self._keys))
 
+    def action_help_quit(self) -> None:
+        """Ctrl-C leaves, as it leaves the other commands; Textual would say which of its own keys does."""
+        self.exit()
+
     def action_commands(self) -> None:
         self.push_screen(CommandsScreen(self.scene(), self._keys), self._do)
 

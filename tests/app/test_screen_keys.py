@@ -174,9 +174,10 @@ async def test_help_says_that_training_goes_on():
         assert "quit; training goes on" in bedside.text
 
 
-async def test_q_quits():
+@pytest.mark.parametrize("key", ["q", "ctrl+c"])
+async def test_q_quits_and_so_does_ctrl_c(key):
     async with shown(snapshots.healthy()) as bedside:
-        await bedside.press("q")
+        await bedside.press(key)
         assert not bedside.app.is_running
 
 

@@ -10,7 +10,7 @@ from screen_driver import shown
 from monitor.app.keymap import COMMANDS
 
 KEYS = [key for command in COMMANDS if command.name != "quit" for key in command.keys.split(",")]
-#: Keys that no command has, and those that are typed into a box; not ctrl+c, which Textual answers itself.
+#: Keys that no command has, and those that are typed into a box; not ctrl+c, which leaves.
 OTHERS = [*(set(string.ascii_letters + string.digits) - {"q"}), "backspace", "delete", "space", "f5", "ctrl+l"]
 SIZES = [(60, 16), (80, 24), (100, 32), (120, 40), (200, 60), (20, 5)]
 PRESSES = 100

@@ -106,7 +106,8 @@ def test_every_command_has_help(bedside, command):
         (["do", "toy"], "bedside do: the following arguments are required: WHAT ('bedside do --help'"),
         (["run"], "bedside run: the following arguments are required: TARGET ('bedside run --help'"),
         (["attach", "x"], "bedside attach: argument PID: 'x' is not a whole number from 1 to 4194304"),
-        (["runs", "--prune"], "bedside runs: --prune takes --older DAYS, --keep N or both, and no ssh://HOST"),
+        (["runs", "--prune"], "bedside runs: --prune takes --older DAYS or --keep N or both, and no ssh://HOST"),
+        (["runs", "--keep", "-1"], "bedside runs: argument --keep: '-1' is not a whole number from 0 to 1000000"),
         (["rules", "nonsense"], "bedside rules: no rule 'nonsense' ('bedside rules' lists all"),
         (["diagnose", "no.csv"], "bedside diagnose: no.csv: no such file"),
         (

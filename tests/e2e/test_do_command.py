@@ -145,7 +145,7 @@ def test_an_interrupt_is_a_ctrl_c(world, training, do):
         (("lr", "xnan"), "refused: factor is nan; a number above 0, at most 100, is needed"),
         (("lr", "x-1"), "refused: factor is -1.0; a number above 0, at most 100, is needed"),
         (("lr", "x101"), "refused: factor is 101.0; a number above 0, at most 100, is needed"),
-        (("lr", "x0.5", "--group", "head"), "refused: no parameter group 'head'; there are 0"),
+        (("lr", "x0.5", "--group", "head"), "refused: no parameter group 'head'; the groups are 0"),
         (("detail", "0"), "refused: steps is 0; a whole number, 1 to 10000, is needed"),
         (("undo",), "refused: nothing to undo"),
     ],

@@ -328,6 +328,7 @@ def test_a_script_with_a_module_of_the_same_name_gets_its_own_and_no_record(both
     ("words", "said"),
     [
         (("nothing.py",), "no file 'nothing.py' here; a Python script is needed, or -m and a module's name"),
+        (("/",), "/ is a folder without a __main__.py; a Python script is needed, or -m and a module's name"),
         (
             ("bash",),
             "bash is a program of its own; let it start `bedside run`, as in: torchrun --no-python bedside run",

@@ -275,7 +275,7 @@ def test_what_is_still_waiting_at_the_end_is_refused(senders):
         ("lr", {"factor": 0.5, "pin": 0.1}, "lr needs either factor or pin"),
         ("lr", {"factor": 0.5, "step": 3}, "lr takes group, factor, pin; not 'step'"),
         ("lr", {"factor": 0.5, "group": 0}, "group is 0; a name is needed, or nothing for all"),
-        ("lr", {"factor": 0.5, "group": "x"}, "no parameter group 'x'; there are 0"),
+        ("lr", {"factor": 0.5, "group": "x"}, "no parameter group 'x'; the groups are 0"),
         ("detail", {}, "steps is missing; a whole number, 1 to 10000, is needed"),
         ("detail", {"steps": 2.5}, "steps is 2.5; a whole number, 1 to 10000, is needed"),
         ("detail", {"steps": 10001}, "steps is 10001; a whole number, 1 to 10000, is needed"),

@@ -396,4 +396,4 @@ def test_a_group_without_a_rate_is_refused(senders):
     loop.optimizer.param_groups[1]["lr"] = None
 
     assert loop.desk.refusal("lr", group="1", factor=0.5) == "group 1 of SGD has no learning rate of its own"
-    assert loop.desk.refusal("lr", group="9", factor=0.5) == "no parameter group '9'; there are 0, 1"
+    assert loop.desk.refusal("lr", group="9", factor=0.5) == "no parameter group '9'; the groups are 0, 1"
