@@ -343,9 +343,9 @@ COMMANDS: tuple[tuple[str, Callable[[argparse.ArgumentParser], Run], str], ...] 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; returns the exit status. Errors of the user are one line, never a traceback."""
-    args = parser().parse_args(arguments)
-    run: Run = getattr(args, "run", None) or (lambda _: _watch_newest())
     try:
+        args = parser().parse_args(arguments)
+        run: Run = getattr(args, "run", None) or (lambda _: _watch_newest())
         status = run(args)
         sys.stdout.flush()
     except KeyboardInterrupt:

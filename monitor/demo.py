@@ -60,6 +60,8 @@ def run(
         training = subprocess.Popen(
             command(args), stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
         )
+        if not headless:
+            print("The demo's training is starting; the screen opens as soon as it is on the record.", flush=True)
         try:
             run_id = wait_for_run(training, find)
             if run_id is None:

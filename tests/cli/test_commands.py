@@ -335,6 +335,15 @@ def test_ctrl_c_is_quiet(tmp_path):
     assert (process.returncode, err) == (130, "")
 
 
+def test_ctrl_c_while_a_command_is_still_starting_is_quiet(monkeypatch):
+    def interrupted(_sub):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "COMMANDS", (("watch", interrupted, "watch a run"),))
+
+    assert cli.main([]) == 130
+
+
 def test_version_is_the_packages(bedside):
     from probe.version import __version__
 

@@ -57,6 +57,16 @@ def batch() -> tuple[torch.Tensor, torch.Tensor]:
     return torch.randn(16, 1, 8, 8), torch.randint(0, 4, (16,))
 
 
+def ordinary_step(network: nn.Module, optimizer: torch.optim.Optimizer) -> torch.Tensor:
+    """As in ``functional``, for loops that are about something else."""
+    images, labels = batch()
+    optimizer.zero_grad()
+    loss = F.cross_entropy(network(images), labels)
+    loss.backward()
+    optimizer.step()
+    return loss
+
+
 def criterion_module() -> nn.Module:
     network, criterion = Network(), nn.CrossEntropyLoss()
     sgd = torch.optim.SGD(network.parameters(), lr=0.01, momentum=0.9)
@@ -110,11 +120,7 @@ def scheduled() -> nn.Module:
     adam = torch.optim.Adam(network.parameters(), lr=1e-3)
     scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(adam, 1000)
     while True:
-        images, labels = batch()
-        adam.zero_grad()
-        loss = F.cross_entropy(network(images), labels)
-        loss.backward()
-        adam.step()
+        loss = ordinary_step(network, adam)
         scheduler.step()
         if not goes_on(loss):
             return network
@@ -234,12 +240,9 @@ def evaluating() -> nn.Module:
     """A step, and then an evaluation that takes most of the time."""
     network = Network()
     adam = torch.optim.Adam(network.parameters(), lr=1e-3)
+    images, labels = batch()
     while True:
-        images, labels = batch()
-        adam.zero_grad()
-        loss = F.cross_entropy(network(images), labels)
-        loss.backward()
-        adam.step()
+        loss = ordinary_step(network, adam)
         network.eval()
         with torch.no_grad():
             for _ in range(100):
@@ -254,11 +257,7 @@ def saving() -> nn.Module:
     network = Network()
     adam = torch.optim.Adam(network.parameters(), lr=1e-3)
     while True:
-        images, labels = batch()
-        adam.zero_grad()
-        loss = F.cross_entropy(network(images), labels)
-        loss.backward()
-        adam.step()
+        loss = ordinary_step(network, adam)
         for _ in range(20):
             torch.save({"model": network.state_dict(), "adam": adam.state_dict()}, args.notes.with_suffix(".pt"))
         if not goes_on(loss):
@@ -273,11 +272,7 @@ def two_ranks() -> nn.Module:
     adam = torch.optim.Adam(network.parameters(), lr=1e-3)
     ends = torch.zeros(1)
     while not ends:
-        images, labels = batch()
-        adam.zero_grad()
-        loss = F.cross_entropy(network(images), labels)
-        loss.backward()
-        adam.step()
+        loss = ordinary_step(network, adam)
         ends = torch.tensor([0.0 if goes_on(loss) else 1.0])
         torch.distributed.all_reduce(ends)  # all end on the same step
     if torch.distributed.get_rank():
@@ -302,11 +297,7 @@ def looks_at_itself() -> nn.Module:
     adam = torch.optim.Adam(network.parameters(), lr=1e-3)
     traces["at first"] = look(network, adam)
     while True:
-        images, labels = batch()
-        adam.zero_grad()
-        loss = F.cross_entropy(network(images), labels)
-        loss.backward()
-        adam.step()
+        loss = ordinary_step(network, adam)
         if look(network, adam) != traces["at first"]:
             traces["meanwhile"] = look(network, adam)
         if not goes_on(loss):

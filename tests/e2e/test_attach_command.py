@@ -168,11 +168,12 @@ def cycles(world, training, number):
     ],
 )
 def test_on_and_off_again_and_again_changes_no_bit_of_the_training(world, shape, number):
-    training = Training(world, shape, "--pace-s", "0.001")
+    training = Training(world, shape, "--pace-s", "0.01")  # the twin has to make all its steps once more
     training.wait_until_it_trains()
     first = training.state()
     paused = cycles(world, training, number)
-    last = training.state()
+    # A loader's batches come and go, in files and sockets of their own: what is left over stays.
+    eventually(lambda: training.state() == first, lambda: f"{training.state()}, not {first}")
     own = training.end()
 
     twin = Training(world, shape, "--pace-s", "0", "--steps", str(len(own["losses"])))
@@ -181,7 +182,6 @@ def test_on_and_off_again_and_again_changes_no_bit_of_the_training(world, shape,
     stopped, held = zip(*paused, strict=True)
     print(f"{shape}: stopped {max(stopped):.1f} ms and held up {max(held):.0f} ms at most, of {len(paused)}")
     assert twin.noted() == own
-    assert (last.threads, last.descriptors) == (first.threads, first.descriptors)
 
 
 def test_nothing_is_left_in_the_process_once_the_probe_is_off(world):
