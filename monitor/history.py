@@ -267,6 +267,7 @@ class ClassHistory:
         self._newest: deque[Counts] = deque()
         self._before: deque[Counts] = deque()
         self._course: Course[Floats] = Course()
+        self._confused: NDArray[np.int64] | None = None
 
     def add(self, counts: ClassCounts) -> None:
         correct, total, _ = rows.counts_of(counts)
@@ -275,6 +276,7 @@ class ClassHistory:
         self._step = counts.step
         self._newest.append((correct, total))
         self._course.add(counts.step, _share(correct, total))
+        self._confused = rows.confused_of(counts)
         while _samples(self._newest) - _samples([self._newest[0]]) >= self._samples:
             self._before.append(self._newest.popleft())
         while self._before and _samples(self._before) - _samples([self._before[0]]) >= self._samples:
@@ -294,6 +296,7 @@ class ClassHistory:
             accuracy=_share(correct, total),
             before=_share(*_sum(self._before)) if self._before else np.full(len(total), np.nan),
             total=total,
+            confused=self._confused,
             course=course,
             course_steps=course_steps,
         )

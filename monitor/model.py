@@ -15,10 +15,11 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from probe.wire import Ack, Action, Alert, Goodbye, Group, Hello, Layer, Mark, Phase, Severity
+from probe.wire import PAIRED_CLASSES, Ack, Action, Alert, Goodbye, Group, Hello, Layer, Mark, Phase, Severity
 
 __all__ = [
     "EMPTY",
+    "PAIRED_CLASSES",
     "Ack",
     "Action",
     "Alert",
@@ -147,7 +148,8 @@ class ClassTable:
 
     ``accuracy`` and ``before`` are float64[classes], 0 to 1, NaN for a class without samples. For training the
     counts are those of the newest window of at least 512 samples, for validation those of the newest evaluation.
-    ``course`` is the accuracy over the whole run, float64[k, classes], and ``course_steps`` int64[k].
+    ``course`` is the accuracy over the whole run, float64[k, classes], and ``course_steps`` int64[k]. ``confused``
+    counts what was taken for another class, int64[classes, classes], a row a target; ``None`` where it is not known.
     """
 
     split: str = "val"
@@ -158,6 +160,7 @@ class ClassTable:
     total: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
     course: Floats = field(default_factory=lambda: np.empty((0, 0)))
     course_steps: Steps = field(default_factory=lambda: np.empty(0, np.int64))
+    confused: NDArray[np.int64] | None = None
 
 
 @dataclass(frozen=True, slots=True)

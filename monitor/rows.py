@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from msgspec import Struct
+from msgspec import Struct, structs
 from numpy.typing import NDArray
 
 from monitor.model import Floats, Steps
-from probe.wire import Batch, ClassCounts, Column, LayerStats, Message
+from probe.wire import PAIRED_CLASSES, Batch, ClassCounts, Column, LayerStats, Message, Overview, Selection
 
 #: More rows than this in one batch or page is not ours.
 MAX_ROWS = 1 << 20
@@ -67,10 +67,22 @@ def counts_of(counts: ClassCounts) -> tuple[Steps, Steps, Steps]:
     return correct, total, predicted
 
 
+def confused_of(counts: ClassCounts) -> NDArray[np.int64] | None:
+    """int64[classes, classes]: what was taken for another class, a row a target; ``None`` where it is not known."""
+    if counts.confused is None:
+        return None
+    classes = len(counts.total) // 8
+    out = np.zeros(classes * classes, np.int64)
+    out[np.frombuffer(counts.confused.at, "<u4")] = np.frombuffer(counts.confused.values, "<i8")
+    return out.reshape(classes, classes)
+
+
 def flaw(message: Message) -> str | None:
     """What is wrong with a message from outside, or ``None``: a hostile frame must not get past this."""
     if isinstance(message, Batch) and (found := _flaw_of_batch(message)) is not None:
         return found
+    if isinstance(message, Overview) and not all(map(_is_sound, message.series.values())):
+        return "points without an order"
     return _flaw_of_fields(message)
 
 
@@ -107,7 +119,16 @@ def _flaw_of_batch(batch: Batch) -> str | None:
         sizes = {len(counts.correct), len(counts.total), len(counts.predicted)}
         if len(sizes) != 1 or sizes.pop() % 8:
             return "class counts of different lengths"
+        if counts.confused is not None and not _fits_pairs(counts.confused, len(counts.total) // 8):
+            return "confusions of more classes than there are"
     return None
+
+
+def _is_sound(points: Selection) -> bool:
+    if len(points.steps) != len(points.values) or len(points.steps) % 8:
+        return False
+    steps = np.frombuffer(points.steps, "<i8")
+    return not len(steps) or not (np.any(np.diff(steps) < 0) or steps[0] <= -MAX_COUNT or steps[-1] >= MAX_COUNT)
 
 
 def _flaw_of_rows(steps: Steps, times: Floats) -> str | None:
@@ -141,10 +162,19 @@ def merge(batches: Sequence[Batch]) -> Batch:
         times_s=b"".join(batch.times_s for batch in batches),
         scalars=scalars,
         layers=layers,
-        classes=[counts for batch in batches for counts in batch.classes],
+        classes=_with_newest_confusion([counts for batch in batches for counts in batch.classes]),
         marks=[mark for batch in batches for mark in batch.marks],
         facts=[fact for batch in batches for fact in batch.facts],
     )
+
+
+def _with_newest_confusion(classes: list[ClassCounts]) -> list[ClassCounts]:
+    """Of the evaluations of a page only the newest keeps which class it took for which."""
+    newest = max((i for i, counts in enumerate(classes) if counts.confused is not None), default=0)
+    return [
+        counts if i == newest or counts.confused is None else structs.replace(counts, confused=None)
+        for i, counts in enumerate(classes)
+    ]
 
 
 def until(batch: Batch, step: int) -> Batch:
@@ -183,6 +213,12 @@ def _pack(values: Floats, at: NDArray[np.int64], rows: int) -> Column:
     if len(values) < rows:
         return Column(values=packed, at=at.astype("<u4").tobytes())
     return Column(values=packed[:8] if packed == packed[:8] * rows else packed)
+
+
+def _fits_pairs(column: Column, classes: int) -> bool:
+    """Whether it is one of so many classes, and of no more than a matrix is made of."""
+    has_at = len(column.at) * 2 == len(column.values)
+    return classes <= PAIRED_CLASSES and has_at and _fits(column, 8, classes * classes, whole=False)
 
 
 def _fits(column: Column, size: int, rows: int, *, whole: bool = True) -> bool:

@@ -82,9 +82,15 @@ class BatchBuilder:
         self._layers.append(wire.LayerStats(step=step, stats={key: _layer_column(v) for key, v in stats.items()}))
 
     def classes(
-        self, step: int, split: str, correct: Sequence[int], total: Sequence[int], predicted: Sequence[int]
+        self,
+        step: int,
+        split: str,
+        correct: Sequence[int],
+        total: Sequence[int],
+        predicted: Sequence[int],
+        pairs: Sequence[float] | None = None,
     ) -> None:
-        """Class counts since the last ones of that split, one number a class."""
+        """Class counts since the last ones of that split, one number a class, and a number each of their pairs."""
         self._classes.append(
             wire.ClassCounts(
                 step=step,
@@ -92,6 +98,7 @@ class BatchBuilder:
                 correct=wire.pack_steps(list(correct)),
                 total=wire.pack_steps(list(total)),
                 predicted=wire.pack_steps(list(predicted)),
+                confused=None if pairs is None else _confused(pairs, len(total)),
             )
         )
 
@@ -154,6 +161,12 @@ def _scalar_column(values: Sequence[float], at: list[int], rows: int) -> wire.Co
     packed = wire.pack_floats(values)
     # A constant (a learning rate, mostly) is sent once. Compared as bytes: NaN equals NaN, and 0.0 is not -0.0.
     return wire.Column(values=packed[:8] if packed == packed[:8] * rows else packed)
+
+
+def _confused(pairs: Sequence[float], classes: int) -> wire.Column:
+    """Of classes x classes pairs those of different classes, as far as there are any."""
+    at = [cell for cell, count in enumerate(pairs) if count and cell % (classes + 1)]
+    return wire.Column(values=wire.pack_steps([int(pairs[cell]) for cell in at]), at=wire.pack_rows(at))
 
 
 def _layer_column(values: Sequence[float | None]) -> wire.Column:

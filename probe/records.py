@@ -13,9 +13,12 @@ from probe.host import Arrival, Found, Number, Reading
 
 
 class StepRecord:
-    """A row of scalars and what belongs to it: layer statistics, class counts, the accuracy that they give."""
+    """A row of scalars and what belongs to it: layer statistics, class counts, the accuracy that they give.
 
-    __slots__ = ("_arrival", "_counts", "_late", "_readings", "_scalars", "_step", "_time_s")
+    ``pairs``, int64[classes, classes], are those of the one split that ``counts`` then has.
+    """
+
+    __slots__ = ("_arrival", "_counts", "_has_pairs", "_late", "_readings", "_scalars", "_step", "_time_s")
 
     def __init__(
         self,
@@ -24,6 +27,7 @@ class StepRecord:
         scalars: Mapping[str, Number],
         readings: Sequence[Reading] = (),
         counts: Mapping[str, Tensor] | None = None,
+        pairs: Tensor | None = None,
     ) -> None:
         self._step, self._time_s = step, time_s
         self._scalars = scalars
@@ -33,6 +37,9 @@ class StepRecord:
         tensors = [value for value in scalars.values() if isinstance(value, Tensor)] if self._late else []
         if counts:
             tensors.extend(counts.values())
+        self._has_pairs = pairs is not None
+        if pairs is not None:
+            tensors.append(pairs)
         for reading in readings:
             tensors.extend(reading.tensors)
         self._arrival = Arrival(tensors) if tensors else None
@@ -47,7 +54,8 @@ class StepRecord:
         for key in self._late:
             scalars[key] = next(lists)[0]
         for split, classes in self._counts.items():
-            self._write_counts(batch, split, classes, next(lists))
+            counts = next(lists)
+            self._write_counts(batch, split, classes, counts, next(lists) if self._has_pairs else None)
         for reading in self._readings:
             found = reading.interpret([next(lists) for _ in reading.tensors])
             scalars.update(found.scalars)
@@ -59,10 +67,12 @@ class StepRecord:
         if layers:
             batch.layers(self._step, layers)
 
-    def _write_counts(self, batch: BatchBuilder, split: str, classes: int, values: list[float]) -> None:
+    def _write_counts(
+        self, batch: BatchBuilder, split: str, classes: int, values: list[float], pairs: list[float] | None
+    ) -> None:
         counts = [int(value) for value in values]
         correct, total, predicted = counts[:classes], counts[classes : 2 * classes], counts[2 * classes :]
-        batch.classes(self._step, split, correct, total, predicted)
+        batch.classes(self._step, split, correct, total, predicted, pairs)
 
 
 def _merge(into: dict[str, list[float | None]], found: Mapping[str, Sequence[float | None]]) -> None:

@@ -182,6 +182,7 @@ class Watch:
                 evaluation.losses(self._term),
                 [] if counts is None else [accuracy("val/accuracy", counts)],
                 {} if counts is None else {"val": counts},
+                evaluation.pairs,
             )
         )
 
@@ -229,7 +230,8 @@ class Watch:
     def loss_called(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:
         if not self._is_of_interest(output):
             return
-        call = capture.read_loss(name, args, kwargs, output, count=self._counts_due())
+        is_evaluation = self._evaluation is not None
+        call = capture.read_loss(name, args, kwargs, output, count=self._counts_due(), pairs=is_evaluation)
         if self._evaluation is None:
             capture.remember(call, output)
             if self._inspection.is_due:
@@ -249,7 +251,8 @@ class Watch:
         if not self._is_of_interest(output):
             return
         values = (*args, *kwargs.values())
-        call = capture.read_criterion(name, values, output, inner, count=self._counts_due())
+        is_evaluation = self._evaluation is not None
+        call = capture.read_criterion(name, values, output, inner, count=self._counts_due(), pairs=is_evaluation)
         if self._evaluation is None:
             capture.remember(call, output)
             self.fact("criterion", name)

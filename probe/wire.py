@@ -17,7 +17,7 @@ from __future__ import annotations
 import enum
 from array import array
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 import msgspec
 
@@ -26,8 +26,9 @@ SCHEMA_VERSION: Final = 1
 #: The largest frame that either side reads, in bytes. A larger one is dropped and counted.
 MAX_FRAME_BYTES: Final = 64 * 1024 * 1024
 
-#: The most steps that one batch from the training process carries.
+#: The most steps that one batch from the training process carries, the most classes whose confusions are counted.
 BATCH_STEPS: Final = 256
+PAIRED_CLASSES: Final = 64
 
 
 class Severity(enum.IntEnum):
@@ -81,6 +82,13 @@ class Column(_Value, frozen=True, array_like=True):
     at: bytes = b""
 
 
+class Selection(_Value, frozen=True, array_like=True):
+    """Some points of one series: ``steps``, int64[n], never falling, and ``values``, float64[n]."""
+
+    steps: bytes
+    values: bytes
+
+
 class Layer(_Value, frozen=True, array_like=True):
     """A leaf module that owns parameters, in the order of ``model.named_modules()``."""
 
@@ -113,7 +121,8 @@ class ClassCounts(_Value, frozen=True, kw_only=True):
     """Class-wise counts since the last ones of the same split: int64[classes] each.
 
     ``split`` is ``train`` or ``val``. ``total`` counts the targets of a class, ``correct`` those predicted right,
-    ``predicted`` the predictions of a class, right or wrong.
+    ``predicted`` the predictions of a class, right or wrong. ``confused``, of validations of up to 64 classes, counts
+    what was taken for another class: int64 values, those that are not 0, of int64[classes, classes], a row a target.
     """
 
     step: int
@@ -121,6 +130,7 @@ class ClassCounts(_Value, frozen=True, kw_only=True):
     correct: bytes
     total: bytes
     predicted: bytes
+    confused: Column | None = None
 
 
 class Mark(_Value, frozen=True, kw_only=True):
@@ -335,6 +345,17 @@ class HistoryRequest(_Message, frozen=True, kw_only=True):
     after_seq: int = 0
 
 
+class Overview(_Message, frozen=True, kw_only=True):
+    """Recorder to monitor, in the first parts of a long answer: what the run looks like up to batch ``seq``.
+
+    Of each series a few points that were recorded: in each of some 500 to 1,000 equal stretches of steps the lowest,
+    the highest, the newest, and one that is not finite. A later one adds series. All of it comes again, complete.
+    """
+
+    seq: int
+    series: dict[str, Selection] = {}
+
+
 class History(_Message, frozen=True, kw_only=True):
     """Recorder to monitor: one part of the answer. ``frames`` are encoded messages, oldest first.
 
@@ -347,13 +368,13 @@ class History(_Message, frozen=True, kw_only=True):
     done: bool = False
 
 
-Message = Hello | Batch | Heartbeat | Goodbye | Committed | Notice | Alert | Command | Ack | HistoryRequest | History
+Message = (
+    Hello | Batch | Heartbeat | Goodbye | Committed | Notice | Alert | Command | Ack
+    | HistoryRequest | Overview | History
+)  # fmt: skip
 
 #: Every message by its name on the wire; tests and the reference page walk over it.
-MESSAGES: Final[dict[str, type[_Message]]] = {
-    cls.__name__.lower(): cls
-    for cls in (Hello, Batch, Heartbeat, Goodbye, Committed, Notice, Alert, Command, Ack, HistoryRequest, History)
-}
+MESSAGES: Final[dict[str, type[_Message]]] = {cls.__name__.lower(): cls for cls in get_args(Message)}
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(Message)

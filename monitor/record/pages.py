@@ -67,13 +67,15 @@ def after(page: Batch, extents: bytes, seq: int) -> Batch:
 
 
 def thinned(page: Batch, extents: bytes) -> tuple[Batch, bytes]:
-    """The page with every other of its layer statistics, the first of them kept; and its extents."""
+    """The page with every other of its layer statistics, the first of them kept, and no confusions; its extents."""
     known, at = [], 0
     for numbers, rows_, layers, *others in _extents.decode(zlib.decompress(extents)):
         kept = (at + layers + 1) // 2 - (at + 1) // 2
         known.append((numbers, rows_, kept, *others))
         at += layers
-    return msgspec.structs.replace(page, layers=page.layers[::2]), zlib.compress(msgspec.msgpack.encode(known), 1)
+    classes = [msgspec.structs.replace(counts, confused=None) for counts in page.classes]
+    thin = msgspec.structs.replace(page, layers=page.layers[::2], classes=classes)
+    return thin, zlib.compress(msgspec.msgpack.encode(known), 1)
 
 
 def trimmed(gap: Batch, seq: int, step: int) -> Batch:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from probe.capture.losses import LossCall, Term
+from probe.collectors.confusion import by_class, has_pairs
 from probe.host import Number
 
 
@@ -19,7 +20,19 @@ class Evaluation:
         self.step = step
         self.in_training_mode = in_training_mode  # of the model, at the first of the passes
         self._sums: dict[Term, tuple[Number, int]] = {}
-        self.counts: Tensor | None = None
+        self._counts: Tensor | None = (
+            None  # int64[classes, classes] where the classes are few, else int64[3, classes]
+        )
+
+    @property
+    def pairs(self) -> Tensor | None:
+        """int64[classes, classes]: the targets by what they were taken for."""
+        return self._counts if self._counts is not None and has_pairs(self._counts.shape[-1]) else None
+
+    @property
+    def counts(self) -> Tensor | None:
+        """int64[3, classes]: correct, total, predicted."""
+        return self._counts if self.pairs is None else by_class(self.pairs)
 
     @property
     def is_empty(self) -> bool:
@@ -29,8 +42,8 @@ class Evaluation:
         total, samples = self._sums.get(call.term, (0.0, 0))
         self._sums[call.term] = total + call.value * call.samples, samples + call.samples
         if call.counts is not None:
-            same = self.counts is not None and self.counts.shape == call.counts.shape
-            self.counts = self.counts + call.counts if same and self.counts is not None else call.counts
+            same = self._counts is not None and self._counts.shape == call.counts.shape
+            self._counts = self._counts + call.counts if same and self._counts is not None else call.counts
 
     def losses(self, training_term: Term | None) -> dict[str, Number]:
         """``val/loss`` for the term that training minimises; ``val/NAME`` for every other."""

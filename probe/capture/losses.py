@@ -45,7 +45,7 @@ class LossCall:
     samples: int
     is_sum: bool = False
     is_scaled: bool = False  # the model has divided it by a constant before returning it
-    counts: Tensor | None = None  # int64[3, classes]
+    counts: Tensor | None = None  # int64[3, classes], or of an evaluation the pairs that they are sums of
 
 
 class _Signature(NamedTuple):
@@ -60,8 +60,10 @@ def _signature(name: str) -> _Signature:
     return _Signature({parameter: position for position, parameter in enumerate(parameters)}, settings)
 
 
-def read_loss(name: str, args: tuple[Any, ...], kwargs: dict[str, Any], output: Tensor, *, count: bool) -> LossCall:
-    """A call of ``torch.nn.functional.NAME``; ``count`` asks for the class counts."""
+def read_loss(
+    name: str, args: tuple[Any, ...], kwargs: dict[str, Any], output: Tensor, *, count: bool, pairs: bool = False
+) -> LossCall:
+    """A call of ``torch.nn.functional.NAME``; ``count`` asks for the class counts, as ``pairs`` of an evaluation."""
     signature = _signature(name)
     if args:
         kwargs = {**dict(zip(signature.positions, args, strict=False)), **kwargs}
@@ -69,7 +71,7 @@ def read_loss(name: str, args: tuple[Any, ...], kwargs: dict[str, Any], output: 
     given = tuple([kwargs.get(setting, default) for setting, default in signature.settings])
     counts = None
     if count and isinstance(values, Tensor) and isinstance(target, Tensor):
-        counts = _counts(name, values, target, kwargs.get("ignore_index", -100))
+        counts = _counts(name, values, target, kwargs.get("ignore_index", -100), pairs=pairs)
     return LossCall(
         term=Term(name, tuple([isinstance(value, Tensor) or value for value in given])),
         value=number(output if output.numel() == 1 else output.detach().float().mean()),
@@ -80,13 +82,13 @@ def read_loss(name: str, args: tuple[Any, ...], kwargs: dict[str, Any], output: 
 
 
 def read_criterion(
-    name: str, args: tuple[Any, ...], output: Tensor, inner: list[LossCall], *, count: bool
+    name: str, args: tuple[Any, ...], output: Tensor, inner: list[LossCall], *, count: bool, pairs: bool = False
 ) -> LossCall:
     """A call of the criterion that ``attach`` was given; ``inner`` are the functional losses that it called."""
     tensors = [value for value in args if isinstance(value, Tensor)]
     counts = next((call.counts for call in inner if call.counts is not None), None)
     if counts is None and count and len(tensors) > 1 and tensors[0].dim() > 1:
-        counts = count_categories(tensors[0], tensors[1], -100)
+        counts = count_categories(tensors[0], tensors[1], -100, pairs=pairs)
     return LossCall(
         term=Term(name, inner[0].term.settings if len(inner) == 1 else ()),
         value=number(output if output.numel() == 1 else output.detach().float().mean()),
@@ -103,12 +105,12 @@ def read_model_loss(output: Tensor, samples: int) -> LossCall:
     return LossCall(Term("model_loss"), number(output), samples, is_sum=is_sum, is_scaled=is_scaled)
 
 
-def _counts(name: str, values: Tensor, target: Tensor, ignore_index: int) -> Tensor | None:
+def _counts(name: str, values: Tensor, target: Tensor, ignore_index: int, *, pairs: bool = False) -> Tensor | None:
     if name in ("cross_entropy", "nll_loss"):
-        return count_categories(values, target, ignore_index)
+        return count_categories(values, target, ignore_index, pairs=pairs)
     if name == "binary_cross_entropy_with_logits":
-        return count_binary(values, target, 0.0)
-    return count_binary(values, target, 0.5) if name == "binary_cross_entropy" else None
+        return count_binary(values, target, 0.0, pairs=pairs)
+    return count_binary(values, target, 0.5, pairs=pairs) if name == "binary_cross_entropy" else None
 
 
 def remember(call: LossCall, output: Tensor) -> None:

@@ -174,6 +174,17 @@ def layers(names=LAYER_NAMES, samples=40, seed=3):
     )
 
 
+def taken_for_another(accuracy, total, seed=11):
+    """int64[classes, classes]: each class is mostly taken for its neighbours, one of them for the last."""
+    rng = np.random.default_rng(seed)
+    n = len(accuracy)
+    likely = 1 / (1.0 + np.abs(np.arange(n)[:, None] - np.arange(n))) ** 3
+    np.fill_diagonal(likely, 0)
+    likely[n // 2, n - 1] = likely.max() * 4
+    wrong = total - np.round(accuracy * total).astype(np.int64)
+    return np.stack([rng.multinomial(k, row / row.sum()) for k, row in zip(wrong, likely, strict=True)])
+
+
 def classes(names=CLASS_NAMES, seed=5):
     rng = np.random.default_rng(seed)
     accuracy = np.clip(0.77 + 0.12 * rng.standard_normal(len(names)), 0.05, 0.99)
@@ -187,6 +198,7 @@ def classes(names=CLASS_NAMES, seed=5):
         accuracy=accuracy,
         before=before,
         total=np.full(len(names), 1000),
+        confused=taken_for_another(accuracy, np.full(len(names), 1000)) if len(names) <= 64 else None,
         course=course,
         course_steps=np.arange(390, 12_843, 390),
     )

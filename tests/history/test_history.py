@@ -158,6 +158,15 @@ def test_statistics_of_a_layer_that_nobody_named_are_passed_over(history):
     assert repr(history.layers().recent["grad_norm"].tolist()) == "[[1.0, nan]]"
 
 
+def test_what_was_taken_for_what_is_that_of_the_newest_evaluation(history):
+    history.apply(batch(1, build=lambda b: b.classes(10, "val", [1, 4], [2, 5], [2, 5], pairs=[1, 1, 1, 4])))
+    history.apply(batch(2, build=lambda b: b.classes(20, "val", [2, 3], [2, 5], [4, 3], pairs=[2, 0, 2, 3])))
+    assert history.classes("val").confused.tolist() == [[0, 0], [2, 0]]
+
+    history.apply(batch(3, build=lambda b: b.classes(30, "val", [2, 3], [2, 5], [4, 3])))
+    assert history.classes("val").confused is None
+
+
 def test_a_class_without_samples_has_no_accuracy(history):
     history.apply(batch(1, build=lambda b: b.classes(10, "val", [0, 4], [0, 4], [0, 4])))
 

@@ -230,6 +230,18 @@ def test_class_counts_on_host_and_on_device_are_those_of_a_plain_count(shape, cl
     assert count_categories(logits, target, ignore).tolist() == expected
     assert count_on_device(predicted, target.reshape(-1), classes, ignore).tolist() == expected
 
+    matrix = [[sum((t, p) == (row, column) for p, t in pairs) for column in range(classes)] for row in range(classes)]
+    assert count_categories(logits, target, ignore, pairs=True).tolist() == matrix
+    assert count_on_device(predicted, target.reshape(-1), classes, ignore, pairs=True).tolist() == matrix
+
+
+def test_of_more_than_64_classes_each_is_counted_and_no_pairs():
+    from probe.collectors.classes import count_categories
+
+    target = torch.arange(65)
+    assert count_categories(torch.eye(65), target, -100, pairs=True).tolist() == [[1] * 65] * 3
+    assert count_categories(torch.eye(64), target[:64], -100, pairs=True).tolist() == torch.eye(64).tolist()
+
 
 def test_soft_targets_and_too_many_classes_are_not_counted():
     from probe.collectors.classes import count_binary, count_categories

@@ -11,6 +11,7 @@ from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 import probe
+from monitor.rows import confused_of
 
 
 def test_the_norm_is_taken_before_clipping_and_after(net, batches, senders):
@@ -104,6 +105,28 @@ def test_class_counts_are_those_of_a_plain_count(net, batches, senders):
 
     assert senders.last.classes("train") == [(3, *plain(slice(0, 3))), (6, *plain(slice(3, 6)))]
     assert senders.last.classes("val") == [(6, *plain(slice(6, 8)))]
+
+
+def test_a_validation_tells_which_class_was_taken_for_which_and_training_does_not(net, batches, senders):
+    optimizer = sgd(net)
+    run = probe.attach(net, optimizer, every=3)
+    train(net, optimizer, batches, F.cross_entropy)
+    taken = torch.zeros(3, 3, dtype=torch.long)
+    net.eval()
+    with torch.no_grad():
+        for x, y in batches:
+            logits = net(x)
+            F.cross_entropy(logits, y)
+            for target, predicted in zip(y.tolist(), logits.argmax(1).tolist(), strict=True):
+                taken[target, predicted] += target != predicted
+    run.detach()
+
+    training, validation = (
+        [c for c in senders.last.batch().classes if c.split == split] for split in ("train", "val")
+    )
+    assert [confused_of(counts) for counts in training] == [None, None]
+    assert [confused_of(counts).tolist() for counts in validation] == [taken.tolist()]
+    assert taken.sum() > 0
 
 
 def test_epochs_are_passes_over_the_training_loader_only(net, batches, senders):

@@ -110,6 +110,10 @@ SAMPLES: dict[str, wire.Message] = {
     "command": wire.Command(id="c1", run_id="1a2b3c4d", name="lr", time_s=6.0, by="ana@gpu-03", args={"factor": 0.5}),
     "ack": wire.Ack(id="c1", ok=True, text="lr x0.5", step=413, applied={"factor": 0.5}),
     "historyrequest": wire.HistoryRequest(id="h1", after_seq=5),
+    "overview": wire.Overview(
+        seq=9,
+        series={"loss": wire.Selection(steps=wire.pack_steps([1, 3]), values=wire.pack_floats([2.5, math.nan]))},
+    ),
     "history": wire.History(id="h1", frames=[b"\x80"], share=0.5, done=True),
 }
 

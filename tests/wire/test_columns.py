@@ -99,7 +99,50 @@ def test_class_counts_come_back():
     assert (correct.tolist(), total.tolist(), predicted.tolist()) == ([1, 2], [3, 4], [0, 7])
 
 
+def test_what_was_taken_for_another_class_comes_back_and_what_was_right_is_not_sent_twice():
+    builder = BatchBuilder()
+    builder.classes(3, "val", [5, 0, 1], [7, 2, 1], [7, 1, 2], pairs=[5, 1, 1, 2, 0, 0, 0, 0, 1])
+    (counts,) = builder.build(1).classes
+
+    assert len(counts.confused.values) == 8 * 3
+    assert rows.confused_of(counts).tolist() == [[0, 1, 1], [2, 0, 0], [0, 0, 0]]
+
+
+def test_no_mistake_and_nothing_counted_are_told_apart():
+    builder = BatchBuilder()
+    builder.classes(3, "val", [5, 2], [5, 2], [5, 2], pairs=[5, 0, 0, 2])
+    builder.classes(4, "val", [5, 2], [5, 2], [5, 2])
+    without, unknown = builder.build(1).classes
+
+    assert rows.confused_of(without).tolist() == [[0, 0], [0, 0]]
+    assert rows.confused_of(unknown) is None
+
+
+def test_of_the_evaluations_in_a_page_the_newest_keeps_what_it_took_for_what():
+    batches = []
+    for seq in (1, 2, 3):
+        builder = BatchBuilder()
+        builder.classes(seq, "val", [1, 1], [2, 1], [1, 2], pairs=[1, 1, 0, 1] if seq < 3 else None)
+        batches.append(builder.build(seq))
+
+    page = rows.merge(batches)
+
+    assert [counts.confused is not None for counts in page.classes] == [False, True, False]
+    assert [counts.total for counts in page.classes] == [wire.pack_steps([2, 1])] * 3
+
+
 EIGHT, FOUR = bytes(8), bytes(4)
+
+
+def confused(classes, **column):
+    """A batch's class counts that say so of their confusions."""
+    counts = EIGHT * classes
+    found = wire.Column(**{"values": EIGHT, "at": FOUR, **column})
+    return {
+        "classes": [
+            wire.ClassCounts(step=1, split="val", correct=counts, total=counts, predicted=counts, confused=found)
+        ]
+    }
 
 
 @pytest.mark.parametrize(
@@ -129,6 +172,10 @@ EIGHT, FOUR = bytes(8), bytes(4)
             {"classes": [wire.ClassCounts(step=1, split="val", correct=EIGHT, total=b"", predicted=b"")]},
             "class counts of different lengths",
         ),
+        (confused(2, at=wire.pack_rows([4])), "confusions of more classes than there are"),
+        (confused(2, at=b""), "confusions of more classes than there are"),
+        (confused(2, values=EIGHT * 2), "confusions of more classes than there are"),
+        (confused(100_000), "confusions of more classes than there are"),
     ],
 )
 def test_a_hostile_batch_is_named_before_it_is_read(fields, said):

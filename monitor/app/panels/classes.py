@@ -8,9 +8,10 @@ import numpy as np
 
 from monitor.app import charts, heatmap
 from monitor.app import format as fmt
-from monitor.app.canvas import Canvas, clip
+from monitor.app.canvas import Area, Canvas, clip
 from monitor.app.palette import Ink
 from monitor.app.panel import ListPanel, matches
+from monitor.app.panels import confusion
 from monitor.app.scene import Scene
 from monitor.model import ClassTable, Snapshot
 
@@ -35,8 +36,8 @@ class ClassesPanel(ListPanel):
     HELP = (
         "The share of each class's samples that was predicted right, the worst first, in percent; ┼ is the mean. The "
         "last column is the change against the counts before. From validation if there is one, else from the newest "
-        "window of training. Give names with probe.attach(classes=[...]). Where it is wide, and with z, the course "
-        "of each class over the shown steps stands beside it: dark is 0 %, bright is 100 %."
+        "window of training. Give names with probe.attach(classes=[...]). Where it is wide, and with z, their course "
+        "over the shown steps: dark is 0 %, bright is 100 %. With z also what was taken for what; j k selects one."
     )
 
     def draw(self, canvas: Canvas, scene: Scene) -> None:
@@ -56,14 +57,28 @@ class ClassesPanel(ListPanel):
         right = [(f"{table.split}, {self.sort(scene)}", palette.pen("dim"))]
         right += [(f" /{pattern}", palette.pen("train", bold=True))] if pattern else []
         self.frame(canvas, scene, right=right, bottom=[(text, palette.pen("dim"))])
-        bars = min(canvas.width, _BARS) if canvas.width >= _BARS + _COURSE and len(table.course) > 1 else canvas.width
-        shown = self.window_of(canvas.height - 2)
+        area = Area(1, 1, canvas.width - 2, canvas.height - 2)
+        if scene.view.zoomed and scene.view.focus == self.id:
+            area = self._confusion(canvas, scene, table)
+        wide = area.width >= _BARS + _COURSE - 2 and len(table.course) > 1
+        bars = _BARS if wide else area.width + 2
+        shown = self.window_of(area.height)
         for y, item in enumerate(shown, start=1):
             on = self.cursor is not None and item == self.index and scene.view.focus == self.id
             on = on or _name(table, order[item]) in scene.view.blamed
             self._row(canvas, scene, y, table, order[item], mean, spread, "selected" if on else "bg", bars)
-        if bars < canvas.width:
-            self._course(canvas, scene, table, [order[item] for item in shown], bars)
+        if wide:
+            self._course(canvas, scene, table, [order[item] for item in shown], bars, area.height)
+
+    def _confusion(self, canvas: Canvas, scene: Scene, table: ClassTable) -> Area:
+        """What was taken for what; returns the area that is left to the list."""
+        only = self.items[self.index] if self.cursor is not None else None
+        only = only if isinstance(only, int) else None
+        places = confusion.places(canvas.width, canvas.height, table, _BARS)
+        confusion.draw_words(canvas, scene, places.words, table, only)
+        if places.matrix is not None:
+            confusion.draw_matrix(canvas, scene, places.matrix, table, only)
+        return places.classes
 
     def _order(self, scene: Scene, table: ClassTable, seen: list[int]) -> list[int]:
         """The classes that pass the filter in the order chosen, those that the alert gone to names first."""
@@ -77,7 +92,7 @@ class ClassesPanel(ListPanel):
 
         return sorted((index for index in seen if matches(pattern, _name(table, index))), key=key)
 
-    def _course(self, canvas: Canvas, scene: Scene, table: ClassTable, shown: list[int], x: int) -> None:
+    def _course(self, canvas: Canvas, scene: Scene, table: ClassTable, shown: list[int], x: int, rows: int) -> None:
         """Beside each class its accuracy over the steps that the charts show, dark to bright, a cell high."""
         palette, width = scene.palette, canvas.width - x - 2
         cells = heatmap.columns(scene, table.course_steps, table.course[:, shown], width)
@@ -85,7 +100,7 @@ class ClassesPanel(ListPanel):
         for row, column in zip(*np.nonzero(level >= 0), strict=True):
             sign, pen = palette.heat_cell(int(level[row, column]), int(level[row, column]))
             canvas.put(x + int(column), 1 + int(row), sign, pen)
-        if len(shown) + 3 <= canvas.height:
+        if len(shown) < rows:
             for at, text in scene.labels(scene.window(2 * width), width):
                 canvas.put(x + at, 1 + len(shown), text, palette.pen("dim"))
 
