@@ -236,8 +236,11 @@ def test_class_counts_on_host_and_on_device_are_those_of_a_plain_count(shape, cl
 
 
 def test_of_more_than_64_classes_each_is_counted_and_no_pairs():
+    from probe.collectors import confusion
     from probe.collectors.classes import count_categories
+    from probe.wire import PAIRED_CLASSES
 
+    assert confusion.MAX_CLASSES == PAIRED_CLASSES == 64
     target = torch.arange(65)
     assert count_categories(torch.eye(65), target, -100, pairs=True).tolist() == [[1] * 65] * 3
     assert count_categories(torch.eye(64), target[:64], -100, pairs=True).tolist() == torch.eye(64).tolist()
