@@ -13,8 +13,8 @@ Quiet on      validation below training (dropout, augmentation), fewer than 6 ev
 False alarms  0 of 145 healthy small networks (177,095 steps) and of 53 published healthy curves (one of those
               got a notice). On a flat validation loss with 25 % noise: 0 of 200 runs of 40 evaluations, 2 of 60 runs
               of 200 evaluations.
-              A notice while the validation accuracy holds, a warning when it fell by 2 points, or is unknown and the
-              rise is above (first - best) / 50
+              A notice while the validation accuracy holds, a warning when it fell by 2 points and by 5 times its
+              own noise, or is unknown and the rise is above (first - best) / 50
 Source        Prechelt 1998, doi:10.1007/3-540-49430-8_3 (generalisation loss); the limits are chosen
 
 >>> val = Signal.of([2.0, 1.2, 1.0, 1.1, 1.2, 1.3, 1.4, 1.5])
@@ -36,9 +36,10 @@ from monitor.rules.rule import STRUCTURE, Clock, Evidence, Gate, Rule, Signal
 from monitor.rules.statistics import curvature_noise, median
 
 EVALUATIONS = 6
-#: A fall of the validation accuracy by this much is harm, not noise.
+#: A fall of the validation accuracy by this much is harm.
 ACCURACY_FALL = 0.02
-#: The median of 3 noisy values stands so many deviations above the lowest of a hundred by chance alone.
+#: The median of 3 noisy values stands so many deviations above the lowest of a hundred by chance alone, or below the
+#: highest.
 CHANCE = 5.0
 
 
@@ -68,10 +69,13 @@ def check(
         return None
     numbers = {"val_loss": v, "best": best, "train": t, "rise": rise / abs(best) if best else math.inf}
     held = latest(val_accuracy)
-    if not math.isnan(held):
+    if math.isnan(held):
+        is_harm = rise > level * gained / 50
+    else:
         numbers |= {"val_accuracy": held, "val_accuracy_best": context.val_accuracy_best}
-    fell = context.val_accuracy_best - held > ACCURACY_FALL or (math.isnan(held) and rise > level * gained / 50)
-    return Evidence(numbers, context.val_best_step, Severity.WARNING if fell else Severity.NOTICE)
+        by_chance = CHANCE * curvature_noise(val_accuracy.values[np.isfinite(val_accuracy.values)])
+        is_harm = context.val_accuracy_best - held > max(ACCURACY_FALL, by_chance)
+    return Evidence(numbers, context.val_best_step, Severity.WARNING if is_harm else Severity.NOTICE)
 
 
 def latest(signal: Signal) -> float:

@@ -8,8 +8,15 @@ from tests.synthetic_runs import batch, falling, judge
 STEPS = 600
 
 
-def run(val: float, *, train_end: float = 0.9, targets: tuple[int, ...] = (16,) * 4, evaluations: int = 12):
-    """Training accuracy that rises from the prior; the validation accuracy is 1 % about ``val``."""
+def run(
+    val: float,
+    *,
+    first: float | None = None,
+    train_end: float = 0.9,
+    targets: tuple[int, ...] = (16,) * 4,
+    evaluations: int = 12,
+):
+    """Training accuracy that rises from the prior; the validation accuracy is 1 % about ``val``, after ``first``."""
     prior = max(targets) / sum(targets)
     packed = wire.pack_steps(list(targets))
     counts = [
@@ -17,10 +24,13 @@ def run(val: float, *, train_end: float = 0.9, targets: tuple[int, ...] = (16,) 
         for step in range(1, STEPS + 1)
     ]
     at = [STEPS * i // evaluations for i in range(1, evaluations + 1)]
+    accuracies = [val + 0.01 * (-1) ** i for i in range(evaluations)]
+    if first is not None:
+        accuracies[0] = first
     made = batch(
         {"train/loss": falling(STEPS), "train/accuracy": np.linspace(prior, train_end, STEPS)},
         facts={"objective": "cross_entropy", "classes": len(targets)},
-        val={step: {"val/accuracy": val + 0.01 * (-1) ** i} for i, step in enumerate(at)},
+        val={step: {"val/accuracy": accuracy} for step, accuracy in zip(at, accuracies, strict=True)},
     )
     return [a for a in judge(msgspec.structs.replace(made, classes=counts)) if a.rule == "label-noise"]
 
@@ -33,6 +43,12 @@ def test_random_labels_are_said_at_the_eighth_evaluation():
 
 def test_silent_on_a_validation_that_is_better_than_guessing():
     assert run(0.35) == []
+
+
+def test_a_network_that_was_lucky_once_has_learned_nothing():
+    (alert,) = run(0.25, first=0.4)
+    assert (alert.raised_step, alert.evidence["best"]) == (400, 0.4)
+    assert run(0.25, first=0.42) == []
 
 
 def test_silent_on_a_training_that_learns_nothing():

@@ -52,8 +52,13 @@ def test_silent_while_the_rate_warms_up():
     assert run(np.geomspace(1e-7, 0.1, 1000)) == []
 
 
-def test_silent_on_a_network_that_has_learned_its_task():
-    assert run(np.where(np.arange(3000) < 1500, 0.1, 1e-6), end=0.05) == []
+def test_a_network_that_has_learned_its_task_may_be_done():
+    (alert,) = run(np.where(np.arange(3000) < 1500, 0.1, 1e-6), end=0.05)
+    assert alert.severity is Severity.NOTICE
+    assert alert.action == (
+        "Stop, if this loss will do; else give the scheduler more steps, or a floor such as 0.001, and set the "
+        "learning rate back"
+    )
 
 
 def test_resolves_when_the_rate_comes_back():

@@ -37,6 +37,12 @@ def test_a_warning_when_the_validation_accuracy_falls():
     assert alert.severity is Severity.WARNING
 
 
+def test_a_notice_while_the_validation_accuracy_is_below_its_best_by_no_more_than_its_noise():
+    swinging = 0.9 + 0.02 * np.tile([1, -1], 7)
+    (alert,) = run(U_SHAPE, val_accuracy=swinging)
+    assert alert.severity is Severity.NOTICE
+
+
 @pytest.mark.parametrize("seed", range(20))
 def test_a_small_noisy_validation_set_is_not_overfitting_and_never_rings(seed):
     noise = 0.15 * np.random.default_rng(seed).normal(size=40)

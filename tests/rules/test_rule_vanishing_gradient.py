@@ -36,7 +36,21 @@ def test_a_gradient_that_underflows_to_zero_has_vanished():
 
 
 def test_silent_where_the_optimizer_makes_up_for_small_gradients():
-    assert run(DYING, [1e-3, 1e-3, 1e-3]) == []
+    assert run(DYING, [1e-3, 1e-3, 1e-3], loss=falling(400)) == []
+
+
+def test_an_optimizer_that_moves_every_layer_and_gets_nowhere_makes_up_for_nothing():
+    (alert,) = run(DYING, [1e-3, 1e-3, 1e-3])
+    assert (alert.raised_step, alert.where) == (120, ["conv1"])
+    assert alert.summary.endswith("conv1 learn nothing, and neither does the network")
+
+
+def test_silent_before_twice_the_end_of_the_warm_up():
+    steps = np.arange(400)
+    stats = {step: {"grad_norm": DYING, "update_ratio": STILL} for step in range(10, 401, 10)}
+    scalars = {"train/loss": FLAT, "lr/0": np.minimum(steps + 1, 150) / 150}
+    (alert,) = judge(batch(scalars, facts=CROSS_ENTROPY, layers=stats))
+    assert (alert.rule, alert.raised_step) == ("vanishing-gradient", 320)
 
 
 def test_silent_on_frozen_layers():
