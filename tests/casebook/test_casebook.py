@@ -19,7 +19,7 @@ PAGES = ROOT / "docs" / "casebook"
 #: The rule that each sick script raises, and whether it is an alarm or a notice.
 CASES = {
     "learning_rate_too_high": ("dead-units", "critical"),
-    "learning_rate_too_low": ("never-learns", "critical"),
+    "learning_rate_too_low": ("slow", "warning"),
     "plateau_of_batch_losses": ("lr-collapse", "warning"),
     "rate_divided_each_epoch": ("lr-collapse", "warning"),
     "unscaled_inputs": ("unscaled-input", "warning"),
