@@ -82,13 +82,17 @@ def _number(least: float, most: float, kind: type[float] = float) -> Callable[[s
 _pid = _number(1, 4_194_304, int)
 
 
-def _watch(sub: argparse.ArgumentParser) -> Run:
+def _take_run(sub: argparse.ArgumentParser) -> None:
     sub.add_argument(
         "target",
         nargs="?",
         metavar="RUN",
         help="a run's name or id, its file, a folder with one, ssh://HOST[/RUN], tcp://HOST:PORT; else the newest",
     )
+
+
+def _watch(sub: argparse.ArgumentParser) -> Run:
+    _take_run(sub)
     sub.add_argument("--fps", type=_number(0.5, 30), metavar="N", help="frames a second, 0.5 to 30 (default 4)")
     sub.add_argument("--read-only", action="store_true", help="only look; offer no intervention")
     sub.add_argument("--ascii", action="store_true", help="draw without braille and other signs beyond ASCII")
@@ -102,12 +106,7 @@ def _watch(sub: argparse.ArgumentParser) -> Run:
 
 
 def _tail(sub: argparse.ArgumentParser) -> Run:
-    sub.add_argument(
-        "target",
-        nargs="?",
-        metavar="RUN",
-        help="a run's name or id, its file, a folder with one, ssh://HOST[/RUN], tcp://HOST:PORT; else the newest",
-    )
+    _take_run(sub)
     sub.add_argument("--until-alert", action="store_true", help="end with status 1 at the first alarm")
 
     def run(args: argparse.Namespace) -> int:
@@ -119,9 +118,7 @@ def _tail(sub: argparse.ArgumentParser) -> Run:
 
 
 def _report(sub: argparse.ArgumentParser) -> Run:
-    sub.add_argument(
-        "target", nargs="?", metavar="RUN", help="a run's name or id, a run file, a folder with one; else the newest"
-    )
+    _take_run(sub)
     sub.add_argument(
         "--width",
         type=_number(40, 1000, int),
@@ -138,9 +135,7 @@ def _report(sub: argparse.ArgumentParser) -> Run:
 
 
 def _web(sub: argparse.ArgumentParser) -> Run:
-    sub.add_argument(
-        "target", nargs="?", metavar="RUN", help="a run's name or id, a run file, a folder with one; else the newest"
-    )
+    _take_run(sub)
     sub.add_argument("--host", default="127.0.0.1", metavar="ADDRESS", help="listen elsewhere than on loopback")
     sub.add_argument("--port", type=_number(1, 65_535, int), default=8000, metavar="N", help="(default 8000)")
     sub.add_argument("--read-only", action="store_true", help="only look; offer no intervention")

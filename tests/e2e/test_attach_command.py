@@ -168,7 +168,7 @@ def cycles(world, training, number):
     ],
 )
 def test_on_and_off_again_and_again_changes_no_bit_of_the_training(world, shape, number):
-    training = Training(world, shape, "--pace-s", "0.01")  # the twin has to make all its steps once more
+    training = Training(world, shape, "--pace-s", "0.05")  # the twin has to make all its steps once more
     training.wait_until_it_trains()
     first = training.state()
     paused = cycles(world, training, number)
