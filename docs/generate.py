@@ -48,7 +48,9 @@ temporary folder.
 | `RUN.ask` | ROUTER | monitors | `historyrequest`, `command` in; `history`, `ack` back |
 
 A monitor subscribes to `RUN.live` first, then asks for the history after the last batch it has, and drops what
-comes twice by its sequence number; a gap in the numbers is asked for again.
+comes twice by its sequence number; a gap in the numbers is asked for again. The answer to a question for all of a long
+run begins with `overview` messages, in parts of their own: a monitor draws from them, and from the live stream, until
+the rest has come, and from the rest alone then. One that does not know them passes over them.
 
 ## Scalar keys
 
@@ -138,6 +140,7 @@ def wire_page() -> str:
 
     values = [
         wire.Column,
+        wire.Selection,
         wire.Layer,
         wire.Group,
         wire.LayerStats,

@@ -9,10 +9,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from monitor.feeds import Event, Feed, LinkChanged, close
+from monitor.feeds import Ahead, Event, Feed, LinkChanged, close
 from monitor.history import History
 from monitor.model import EMPTY, Link, Phase, RunRow, RunState, SeriesView, Snapshot
-from probe.wire import Goodbye
+from monitor.preview import Preview
+from probe.wire import Goodbye, Overview
 
 #: A run counts as stalled after this many of its own steps' time, and at least so many seconds, without a step.
 STALL_STEPS, STALL_S = 20, 60.0
@@ -46,6 +47,7 @@ class Session:
         self._feed, self._source, self._runs, self._clock = feed, source, runs, clock
         self._lock = threading.Lock()
         self._history = History()
+        self._preview: Preview | None = None
         self._link, self._loaded = Link.CONNECTING, 0.0
         self._heard_s = clock()
         self._version = 0
@@ -97,6 +99,15 @@ class Session:
         if isinstance(event, LinkChanged):
             is_new = (self._link, self._loaded) != (event.link, event.loaded)
             self._link, self._loaded = event.link, event.loaded
+            if event.link in (Link.LIVE, Link.FILE):
+                self._preview = None
+        elif isinstance(event, Overview):
+            self._preview = self._preview or Preview()
+            self._preview.begin(event)
+            is_new = True
+        elif isinstance(event, Ahead):
+            if is_new := self._preview is not None:
+                self._preview.go_on(event.batch)
         else:
             is_new = self._history.apply(event)
             self._heard_s = self._clock()
@@ -117,7 +128,8 @@ class Session:
 
     def _build(self, state: RunState) -> Snapshot:
         history = self._history
-        series: Mapping[str, SeriesView] = history.series()
+        preview = self._preview
+        series: Mapping[str, SeriesView] = history.series() if preview is None else preview.series()
         beat, hello = history.heartbeat, history.hello
         ended_s = history.goodbye.time_s if history.goodbye else history.last_time_s
         epoch = history.facts.get("epoch")
@@ -129,7 +141,7 @@ class Session:
             link=self._link,
             loaded=self._loaded,
             heard_s=self._heard_s,
-            step=history.step,
+            step=history.step if preview is None else max(history.step, preview.step),
             epoch=float(epoch) if isinstance(epoch, (int, float)) else None,
             elapsed_s=max(ended_s - hello.started_s, 0.0) if hello and ended_s else 0.0,
             step_s=self._usual_step_s(),

@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Iterable, Iterator
 
-from monitor.feeds import Event, LinkChanged
+from monitor.feeds import Ahead, Event, LinkChanged
 from monitor.history import HIDDEN, History
 from monitor.model import Alert, Goodbye, Hello, Link, Mark, Severity
 from monitor.rows import column_of, steps_of, times_of
@@ -31,6 +31,8 @@ class Tail:
     def lines(self, feed: Iterable[Event]) -> Iterator[str]:
         """The lines of each event, as it comes."""
         for event in feed:
+            if isinstance(event, Ahead):  # it comes again
+                continue
             if not isinstance(event, LinkChanged):
                 yield from self._of(event)
                 continue

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 from monitor.model import Link
-from probe.wire import Message
+from probe.wire import Batch, Message
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +18,14 @@ class LinkChanged:
     loaded: float = 0.0
 
 
-Event = Message | LinkChanged
+@dataclass(frozen=True, slots=True)
+class Ahead:
+    """A batch of the live stream, although the history before it is still coming. It comes again, in its place."""
+
+    batch: Batch
+
+
+Event = Message | LinkChanged | Ahead
 Feed = Iterable[Event]
 
 

@@ -11,7 +11,7 @@ from zmq.utils.monitor import recv_monitor_message
 
 from probe import wire
 
-#: Frames taken from a socket before the other one is looked at.
+#: Frames taken from the stream before answers are looked at. Of an answer one part is taken, which may be large.
 DRAIN = 2000
 OPTIONS = (
     (zmq.LINGER, 0),
@@ -87,13 +87,13 @@ class Line:
         return True
 
     def answers(self) -> Iterator[bytes]:
-        return _received(self._ask)
+        return _received(self._ask, 1)
 
     def stream(self) -> Iterator[bytes]:
-        return _received(self._live)
+        return _received(self._live, DRAIN)
 
 
-def _received(socket: zmq.Socket[bytes]) -> Iterator[bytes]:
+def _received(socket: zmq.Socket[bytes], most: int) -> Iterator[bytes]:
     with contextlib.suppress(zmq.Again):
-        for _ in range(DRAIN):
+        for _ in range(most):
             yield socket.recv(zmq.NOBLOCK)

@@ -14,7 +14,7 @@ import time
 from collections import deque
 from collections.abc import Iterator
 
-from monitor.feeds import Event, LinkChanged
+from monitor.feeds import Ahead, Event, LinkChanged
 from monitor.feeds.line import Curve, Line
 from monitor.model import Link
 from monitor.rows import flaw, times_of
@@ -99,19 +99,21 @@ class LiveFeed:
         if not isinstance(part, wire.History):
             return
         self._asked_s = time.monotonic()
+        if not part.done and self._link is not Link.LIVE:
+            yield self._changed(Link.LOADING, part.share)
         for inner in part.frames:
             message = self._decoded(inner)
             if isinstance(message, wire.Batch):
                 yield from self._pass(message)
             elif message is not None:
                 yield from self._note(message)
+            if isinstance(message, wire.Overview):
+                yield from map(Ahead, self._held)
         if part.done:
             self._is_awaiting = False
             if self._link is not Link.LIVE:
                 yield self._changed(Link.LIVE, 1.0)
             yield from self._release()
-        elif self._link is not Link.LIVE:
-            yield self._changed(Link.LOADING, part.share)
 
     def _take(self, frame: bytes) -> Iterator[Event]:
         """A message of the stream."""
@@ -125,6 +127,7 @@ class LiveFeed:
         elif self._is_awaiting or self._link is not Link.LIVE or self._is_ahead(message):
             self._held.append(message)
             self._must_ask |= not self._is_awaiting
+            yield Ahead(message)
         else:
             yield from self._pass(message)
 

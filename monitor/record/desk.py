@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 
 from monitor.record.keeper import Keeper
+from monitor.record.overview import Overviews
 from monitor.record.replies import Replies
 from probe import wire
 
@@ -13,12 +15,16 @@ PART_BYTES = 512 * 1024
 
 @dataclass
 class _Answer:
-    """``part`` is the next part, encoded, once it is made; ``seq`` is the last batch in it or before it."""
+    """``part`` is the next part, encoded, once it is made; ``seq`` is the last batch in it or before it.
+
+    ``ahead`` are the frames that go before the first batch, each in a part of its own.
+    """
 
     client: bytes
     id: str
     first_seq: int
     seq: int
+    ahead: Iterator[bytes] = field(default_factory=lambda: iter(()))
     part: bytes = b""
     is_begun: bool = False
     is_complete: bool = False
@@ -42,12 +48,14 @@ class HistoryDesk:
         after_seq = max(0, min(request.after_seq, 1 << 62))
         self._answers.append(_Answer(client, request.id, after_seq, after_seq))
 
-    def turn(self, keeper: Keeper, hello: bytes) -> None:
+    def turn(self, keeper: Keeper, hello: bytes, overviews: Overviews) -> None:
         """One part of each answer, to those that can take it now."""
         going = []
         self.is_blocked = bool(self._answers)
         for answer in self._answers:
             if not answer.part:
+                if not answer.is_begun and answer.first_seq == 0:
+                    answer.ahead = overviews.frames(PART_BYTES)
                 _prepare(answer, keeper, hello)
             sent = self._replies.offer(answer.client, answer.part)
             if sent:
@@ -61,6 +69,9 @@ class HistoryDesk:
 def _prepare(answer: _Answer, keeper: Keeper, hello: bytes) -> None:
     """Make the next part of an answer."""
     frames = [] if answer.is_begun else [hello]
+    if (overview := next(answer.ahead, None)) is not None:
+        answer.part = wire.encode(wire.History(id=answer.id, frames=[*frames, overview], share=0.0))
+        return
     size, answer.is_complete = 0, True
     for batch, frame in keeper.batches_after(answer.seq):
         if size and size + len(frame) > PART_BYTES:

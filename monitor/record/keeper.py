@@ -132,6 +132,10 @@ class Keeper:
             if batch.seq > seq:
                 yield batch, frame
 
+    def recorded(self, after_seq: int) -> Iterator[wire.Batch]:
+        """As :meth:`batches_after`, without the frames."""
+        return (batch for batch, _ in self.batches_after(after_seq))
+
     def others(self) -> list[bytes]:
         """The frames that are no batches, those that wait included: a later alert of the same id replaces it."""
         goodbye = self._waiting.meta.get("goodbye")

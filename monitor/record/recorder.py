@@ -29,6 +29,7 @@ from monitor.record.door import Door
 from monitor.record.farewell import Farewell
 from monitor.record.judge import Judge
 from monitor.record.keeper import Keeper
+from monitor.record.overview import Overviews
 from monitor.record.pages import first_seq, trimmed
 from monitor.record.replies import Replies
 from monitor.rows import flaw
@@ -100,6 +101,7 @@ class Recorder:
                 self._poller.register(source, zmq.POLLIN)
         self._replies = Replies(self._ask, self._notify)
         self._desk = HistoryDesk(self._replies)
+        self._overviews = Overviews()
         self._judge = Judge(self._notify)
         self._bell = Bell(os.environ.get("BEDSIDE_NOTIFY", ""), self._notify)
         self._keeper: Keeper | None = None
@@ -136,7 +138,8 @@ class Recorder:
                 self._commands.reflex(command, why, is_over=self._is_ending)
             self._commit()
             if self._keeper is not None:
-                self._desk.turn(self._keeper, self._hello_frame)
+                self._overviews.turn()
+                self._desk.turn(self._keeper, self._hello_frame, self._overviews)
             self._keep_beating()
             self._see_the_end()
         if self._keeper is not None:
@@ -145,7 +148,7 @@ class Recorder:
             _unregister(self._hello)
 
     def _patience_ms(self) -> int:
-        if self._judge.is_behind or not (self._desk.is_idle or self._desk.is_blocked):
+        if self._judge.is_behind or self._overviews.is_behind or not (self._desk.is_idle or self._desk.is_blocked):
             return 0
         is_leaving = self._farewell.is_gone and self._farewell.over_s is None
         is_waiting = self._desk.is_blocked or not self._replies.is_idle or is_leaving
@@ -205,7 +208,8 @@ class Recorder:
             for notice in self._early_notices:
                 keeper.notice(notice)
             self._bell.begin(hello, [told for f in keeper.others() if isinstance(told := wire.decode(f), wire.Alert)])
-            self._judge.begin(hello, lambda seq: (batch for batch, _ in keeper.batches_after(seq)))
+            self._judge.begin(hello, keeper.recorded)
+            self._overviews.begin(keeper.recorded)
             if said := self._door.open(hello):
                 self._notify(said)
         self._keeper.hello(frame, processes)
@@ -229,6 +233,7 @@ class Recorder:
             frame = wire.encode(batch)
         keeper.batch(batch, frame)
         self._judge.feed(batch)
+        self._overviews.feed(batch)
         self._unpublished.append(frame)
 
     def _commit(self) -> None:

@@ -8,7 +8,7 @@ import time
 import pytest
 import zmq
 
-from monitor.feeds import LinkChanged
+from monitor.feeds import Ahead, LinkChanged
 from monitor.feeds.live import SILENCE_S, LiveFeed
 from monitor.feeds.recorded import RecordedFeed
 from monitor.feeds.replay import Replay
@@ -272,3 +272,36 @@ def test_frames_that_are_no_messages_are_counted_and_passed_over(server, reader)
     reader.until(lambda reader: 6 in reader.steps())
 
     assert reader.live.bad_frames == 1
+
+
+def test_while_the_history_is_coming_the_stream_is_passed_on_ahead_and_comes_again_in_its_place(server):
+    server.is_silent = True
+    reader = Reader(server)
+    server.wait_for_subscriber()
+    reader.until(lambda _: server.asked_after == [0])
+    server.publish(batch(3))
+
+    reader.until(lambda reader: Ahead(batch(3)) in reader.events)
+    assert reader.steps() == []
+    server.is_silent, server.recorded = False, 2
+    reader.until(lambda reader: 3 in reader.steps())
+    reader.close()
+
+    assert reader.steps() == [1, 2, 3]
+
+
+def test_what_came_before_the_overview_is_told_once_more_after_it(server):
+    """Two sockets keep no order between them."""
+    overview = wire.Overview(
+        seq=2, series={"train/loss": wire.Selection(wire.pack_steps([1]), wire.pack_floats([1.0]))}
+    )
+    server.is_silent, server.beyond = True, [overview]
+    reader = Reader(server)
+    server.wait_for_subscriber()
+    server.publish(batch(3))
+    reader.until(lambda reader: Ahead(batch(3)) in reader.events)
+    server.is_silent, server.recorded = False, 2
+    reader.until(lambda reader: 3 in reader.steps())
+    reader.close()
+
+    assert reader.events[reader.events.index(overview) + 1] == Ahead(batch(3))

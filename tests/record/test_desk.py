@@ -9,11 +9,13 @@ import zmq
 from monitor.record import desk
 from monitor.record.desk import HistoryDesk
 from monitor.record.keeper import Keeper
+from monitor.record.overview import Overviews
 from monitor.record.replies import Replies
 from probe import wire
 
 HELLO = wire.encode(wire.Hello(schema=1, run_id="0123abcd", name="toy", started_s=0.0))
 PAGES = 400
+NO_OVERVIEW = Overviews()
 
 
 def page(seq: int) -> wire.Batch:
@@ -68,7 +70,7 @@ def test_an_answer_is_complete_in_order_and_in_parts(keeper, sockets):
 
     parts = []
     while not answers.is_idle:
-        answers.turn(keeper, HELLO)
+        answers.turn(keeper, HELLO, NO_OVERVIEW)
         parts += read(socket)
     messages = [wire.decode(frame) for part in parts for frame in part.frames]
 
@@ -89,9 +91,9 @@ def test_a_client_that_does_not_read_holds_up_nobody(keeper, sockets):
 
     parts: list[wire.History] = []
     while not (parts and parts[-1].done):
-        answers.turn(keeper, HELLO)
+        answers.turn(keeper, HELLO, NO_OVERVIEW)
         parts += read(socket)
-    answers.turn(keeper, HELLO)
+    answers.turn(keeper, HELLO, NO_OVERVIEW)
 
     assert sum(len(part.frames) for part in parts) == 1 + PAGES + 1
     assert answers.is_blocked
@@ -107,7 +109,7 @@ def test_the_answer_to_a_client_that_has_gone_is_given_up(keeper, sockets):
     deadline = time.monotonic() + 10
     while not answers.is_idle and time.monotonic() < deadline:
         router.poll(0)  # as the recorder's own loop does: there ZeroMQ learns who has gone
-        answers.turn(keeper, HELLO)
+        answers.turn(keeper, HELLO, NO_OVERVIEW)
 
     assert answers.is_idle
 
@@ -118,7 +120,7 @@ def test_a_new_question_takes_the_place_of_the_old_one(keeper, sockets):
     answers = HistoryDesk(Replies(router, str))
     answers.ask(name, wire.HistoryRequest(id="old"))
     answers.ask(name, wire.HistoryRequest(id="new", after_seq=PAGES))
-    answers.turn(keeper, HELLO)
+    answers.turn(keeper, HELLO, NO_OVERVIEW)
 
     (part,) = read(socket)
     assert (part.id, part.done, len(part.frames)) == ("new", True, 2)
