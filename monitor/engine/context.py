@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import PurePath
 from typing import Final
 
@@ -68,7 +69,8 @@ class RunState:
         self.tables = {name: Table() for name in (*LAYER_STATS, "val_recall", "val_total", "val_predicted")}
         self.courses = {f"{name}_course": Course(self.series[name], block) for name, block in COURSES.items()}
         self.step = 0
-        self._here = 0  # the step that was advanced to: that of the newest point of every signal
+        self._steps: Steps = np.zeros(0, np.int64)  # of the rows of this batch
+        self._rows = 0  # of this batch, that were advanced through: the newest points are there
         self.schedule = LearningRate()
         self._ends: dict[str, int] = {"loss": 0, "raw_loss": 0, "lr": 0}
         self._finite: Steps | None = None  # finite losses of this batch up to each row, where some are not
@@ -107,16 +109,18 @@ class RunState:
     def take(self, batch: Batch) -> tuple[Steps, Floats]:
         """Append a batch's columns; returns the steps and values of its training losses."""
         index, values = rows.column_of(batch, "train/loss")
-        steps = rows.steps_of(batch)[index]
+        self._steps = rows.steps_of(batch)
+        steps = self._steps[index]
         finite = np.isfinite(values)
         self._finite = None if finite.all() else np.cumsum(finite)
-        self.raw_loss.append(steps, values)
-        self.times_s.append(steps, rows.times_of(batch)[index])
-        self.loss.append(*((steps, values) if self._finite is None else (steps[finite], values[finite])))
+        self.raw_loss.append(steps, values, index)
+        self.times_s.append(steps, rows.times_of(batch)[index], index)
+        points = (steps, values, index)
+        self.loss.append(*(points if self._finite is None else (column[finite] for column in points)))
         self.levels.take()
         for name, key in SERIES.items():
             if key in batch.scalars:
-                self.series[name].append(*rows.points_of(batch, key))
+                self._take_series(self.series[name], batch, key)
         for course in self.courses.values():
             course.take()
         self._take_learning_rate(batch)
@@ -124,6 +128,10 @@ class RunState:
         self._uses_amp = self._uses_amp or "amp/scale" in batch.scalars
         self._take_terms(batch)
         return steps, values
+
+    def _take_series(self, series: Series, batch: Batch, key: str) -> None:
+        index, values = rows.column_of(batch, key)
+        series.append(self._steps[index], values, index)
 
     def settle(self) -> None:
         """The batch has been judged."""
@@ -136,27 +144,28 @@ class RunState:
         keys = [key for key in batch.scalars if key.startswith("lr/")]
         if not keys:
             return
-        columns = [rows.points_of(batch, key) for key in sorted(keys)]
-        steps, values = columns[0]
+        columns = [rows.column_of(batch, key) for key in sorted(keys)]
+        index, values = columns[0]
         if all(len(other) == len(values) for _, other in columns):
             values = np.max([values for _, values in columns], axis=0)
-        self.lr.append(steps, values)
+        self.lr.append(self._steps[index], values, index)
 
     def _take_terms(self, batch: Batch) -> None:
         """The first of the terms, where the training loss is not one loss as it is."""
         self._terms += sorted(key for key in batch.scalars if _is_term(key) and key not in self._terms)
         if self._terms and self._terms[0] in batch.scalars:
-            self.series["loss_term"].append(*rows.points_of(batch, self._terms[0]))
+            self._take_series(self.series["loss_term"], batch, self._terms[0])
 
     # ------------------------------------------------------------------------------------- advancing in the batch
 
     def advance(self, step: int, loss_end: int) -> None:
         """Go to ``step``, whose newest loss is the one before position ``loss_end``."""
-        self.step, self._here = max(step, self.step), step
+        self.step = max(step, self.step)
+        self._rows = int(self._steps.searchsorted(step, "right"))
         ends = self._ends
         ends["raw_loss"] = loss_end
         ends["loss"] = self._finite_end(loss_end)
-        ends["lr"] = self.lr.upto(step)
+        ends["lr"] = self.lr.upto(self._rows)
         for course in self.courses.values():
             course.advance(step)
         if ends["lr"]:
@@ -188,7 +197,7 @@ class RunState:
 
     def _see_block(self, is_best: bool) -> None:
         """A block of losses is over."""
-        self._accuracy_level = median(self._newest("accuracy", BLOCK).values)
+        self._accuracy_level = median(self.series["accuracy"].newest(self._rows, BLOCK).values)
         if is_best or math.isnan(self._accuracy_at_best):
             self._accuracy_at_best = self._accuracy_level
 
@@ -229,7 +238,7 @@ class RunState:
         end = self._ends["loss"]
         since = min(max(end - self._evaluated_at, 1), 64)
         level = median(self.loss.before(end, since).values)
-        accuracies = self._newest("accuracy", since)  # they may come more seldom than losses
+        accuracies = self.series["accuracy"].newest(self._rows, since)  # they may come more seldom than losses
         is_new = accuracies.steps > self._evaluated_step
         accuracy = median(accuracies.values[is_new] if is_new.any() else accuracies.values[-1:])
         self._evaluated_at, self._evaluated_step = end, step
@@ -256,12 +265,10 @@ class RunState:
     @property
     def time_s(self) -> float:
         """When the newest training loss was recorded."""
-        past = self.times_s.before(self.points, 1).values
-        return float(past[0]) if past.size else 0.0
+        return self.times_s.value_before(self.points) if self.points else 0.0
 
     def newest_loss_is_finite(self) -> bool:
-        newest = self.raw_loss.before(self.points, 1).values
-        return bool(newest.size and math.isfinite(newest[0]))
+        return math.isfinite(self.raw_loss.value_before(self.points))
 
     def gates(self) -> Gate:
         """The situations that hold now."""
@@ -277,26 +284,26 @@ class RunState:
             gates |= Gate.SWITCH
         return gates
 
-    def signal(self, name: str, n: int, *, raw: bool) -> Signal:
-        """The newest points of a signal by the name that rules use."""
-        if name == "loss":
-            return self.raw_loss.before(self.points, n) if raw else self.loss.before(self._ends["loss"], n)
-        if name == "lr":
-            return self.lr.before(self._ends["lr"], n)
+    def source(self, name: str, n: int, *, raw: bool) -> Callable[[], Signal]:
+        """What gives the newest points of a signal, by the name that rules use, at every look."""
+        ends = self._ends
+        if name in ("loss", "lr"):
+            key = "raw_loss" if raw and name == "loss" else name
+            series = {"loss": self.loss, "raw_loss": self.raw_loss, "lr": self.lr}[key]
+            return lambda: series.before(ends[key], n)
         if name in self.series:
-            return self._newest(name, n) if raw else self._newest(name, n).finite()
+            newest = self.series[name].newest if raw else self.series[name].newest_finite
+            return lambda: newest(self._rows, n)
         if name == "loss_trail":
-            is_short = self.is_coarse and self._ends["loss"] <= n
-            return self.loss.before(self._ends["loss"], n) if is_short else self.levels.trail.newest(n)
-        if name in self.courses:
-            return self.courses[name].newest(n)
-        if name in self.columns:
-            return self.columns[name].newest(n)
-        return self.tables[name.removeprefix("layer_")].newest(n)
+            return partial(self._loss_trail, n)
+        for stores in (self.courses, self.columns):
+            if name in stores:
+                return partial(stores[name].newest, n)
+        return partial(self.tables[name.removeprefix("layer_")].newest, n)
 
-    def _newest(self, name: str, n: int) -> Signal:
-        series = self.series[name]
-        return series.before(series.upto(self._here), n)
+    def _loss_trail(self, n: int) -> Signal:
+        is_short = self.is_coarse and self._ends["loss"] <= n
+        return self.loss.before(self._ends["loss"], n) if is_short else self.levels.trail.newest(n)
 
     def context(self) -> RunContext:
         targets = self._targets.upto(self.step)

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections import deque
 
-import numpy as np
-
 from monitor.engine.series import Series, Trail
 from monitor.rules import Signal
+from monitor.rules.statistics import medians
 
 
 class Course:
@@ -26,9 +25,9 @@ class Course:
             return
         self._made += new
         signal = self._series.before(self._made * self._block, new * self._block)
-        medians = np.median(signal.values.reshape(new, self._block), axis=1)
+        middles = medians(signal.values.reshape(new, self._block))
         ends = signal.steps[self._block - 1 :: self._block]
-        self._pending.extend(zip(ends.tolist(), medians.tolist(), strict=True))
+        self._pending.extend(zip(ends.tolist(), middles.tolist(), strict=True))
 
     def advance(self, step: int) -> None:
         while self._pending and self._pending[0][0] <= step:

@@ -54,6 +54,10 @@ class Engine:
     def __init__(self, rules: Sequence[Rule] = RULES, *, on_fault: Callable[[str], None] | None = None) -> None:
         self._state = RunState()
         self._incidents = Incidents(rules)
+        self._sources = {
+            rule.name: [self._state.source(name, rule.window, raw=rule.raw) for name in rule.signals]
+            for rule in rules
+        }
         self._watches = {
             clock: [watch for watch in self._incidents.watches.values() if watch.rule.clock is clock]
             for clock in Clock
@@ -186,7 +190,7 @@ class Engine:
     def _ask(self, watch: Watch, context: RunContext, step: int) -> None:
         rule, state = watch.rule, self._state
         try:
-            signals = [state.signal(name, rule.window, raw=rule.raw) for name in rule.signals]
+            signals = [newest() for newest in self._sources[rule.name]]
             found = rule.check(*signals, context, level=STAY_LEVEL if watch.holds else 1.0)
             time_s = state.time_s if found is not None or watch.holds else 0.0
             self._incidents.look(watch, found, context, step, time_s)

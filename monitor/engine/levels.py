@@ -11,7 +11,7 @@ import numpy as np
 from monitor.engine.series import Series, Trail
 from monitor.model import Steps
 from monitor.rules import Signal
-from monitor.rules.statistics import MAD_TO_SIGMA, median
+from monitor.rules.statistics import MAD_TO_SIGMA, median, medians
 
 #: Steps in a block: its median is a level, its differences are the noise.
 BLOCK: Final = 16
@@ -59,13 +59,12 @@ class LossLevels:
         end = (self._blocks_made + new) * BLOCK
         signal = self._loss.before(end, new * BLOCK)
         values = signal.values.reshape(new, BLOCK)
-        ordered = np.sort(values, axis=1)
-        medians = (ordered[:, BLOCK // 2 - 1] + ordered[:, BLOCK // 2]) / 2
+        middles = medians(values)
         jumps = np.sort(np.abs(np.diff(values, axis=1)), axis=1)[:, (BLOCK - 1) // 2]
         noises = MAD_TO_SIGMA / math.sqrt(2) * jumps
         ends = range(end - (new - 1) * BLOCK, end + 1, BLOCK)
         steps: Steps = signal.steps[BLOCK - 1 :: BLOCK]
-        self._blocks.extend(zip(ends, steps.tolist(), medians.tolist(), noises.tolist(), strict=True))
+        self._blocks.extend(zip(ends, steps.tolist(), middles.tolist(), noises.tolist(), strict=True))
         self._blocks_made += new
 
     def advance(self, end: int) -> list[bool]:

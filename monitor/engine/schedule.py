@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from monitor.model import Floats
+from monitor.rules.statistics import smallest
 
 #: A learning rate that has not reached a new peak for so long (or for as long as it took to reach it) has warmed up.
 WARM_UP_PAUSE: Final = 1000
@@ -33,7 +34,7 @@ class LearningRate:
             self.peak = value
             if warming_up:
                 self.peak_at = points
-        if not (warming_up and self.peak_at == points) and value > 2 * float(window.min()):
+        if not (warming_up and self.peak_at == points) and value > 2 * smallest(window):
             self.risen_at = points
         is_low = value < LOW * self.peak
         self.low_at = (points if self.low_at is None else self.low_at) if is_low else None

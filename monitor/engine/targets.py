@@ -30,7 +30,7 @@ class Targets:
 
     def upto(self, step: int) -> Steps:
         """int64[classes]: how many of each class there were."""
-        seen = int(self._steps.searchsorted(step, "right"))
+        seen = int(self._steps.searchsorted(step, "right")) if self._steps.size else 0
         return self._before + self._sums[seen - 1] if seen else self._before
 
     def settle(self) -> None:

@@ -35,11 +35,11 @@ TENTH, GAINED = 10.0, 0.2
 def check(
     grad_norm: Signal, grad_norm_applied: Signal, context: RunContext, *, level: float = 1.0
 ) -> Evidence | None:
-    if len(grad_norm) < STEPS or not np.array_equal(grad_norm.steps, grad_norm_applied.steps):
+    if len(grad_norm) < STEPS or len(grad_norm_applied) < STEPS:
         return None
     norm, applied = grad_norm.values[-STEPS:], grad_norm_applied.values[-STEPS:]
-    share = float(np.mean(applied < 0.999 * norm))
-    if not share > level * SHARE:
+    share = int(np.count_nonzero(applied < 0.999 * norm)) / STEPS
+    if not share > level * SHARE or not np.array_equal(grad_norm.steps, grad_norm_applied.steps):
         return None
     usual, left = median(norm), median(applied)
     cut = usual / left if left > 0 else np.inf

@@ -23,6 +23,7 @@ import numpy as np
 from monitor.model import Severity
 from monitor.rules.context import RunContext
 from monitor.rules.rule import STRUCTURE, Clock, Evidence, Rule, Signal, rounded
+from monitor.rules.statistics import smallest
 
 STEPS, RECENT = 200, 16
 MIN_SCALE, MAX_RATE, MAX_RUN = 1.0, 0.05, 3
@@ -31,7 +32,7 @@ MIN_SCALE, MAX_RATE, MAX_RUN = 1.0, 0.05, 3
 def check(amp_scale: Signal, amp_skipped: Signal, context: RunContext, *, level: float = 1.0) -> Evidence | None:
     if len(amp_scale) < STEPS or len(amp_skipped) < STEPS:
         return None
-    if amp_skipped.values[0] == amp_skipped.values[-1] and amp_scale.values.min() > MIN_SCALE / level:  # cheap
+    if amp_skipped.values[0] == amp_skipped.values[-1] and smallest(amp_scale.values) > MIN_SCALE / level:  # cheap
         return None
     rises = np.diff(amp_skipped.values[-STEPS:])
     skips, run = float(rises.sum()), float(rises[-RECENT:].max())

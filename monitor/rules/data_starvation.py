@@ -24,7 +24,7 @@ import numpy as np
 from monitor.model import Severity
 from monitor.rules.context import RunContext
 from monitor.rules.rule import Evidence, Rule, Signal
-from monitor.rules.statistics import median
+from monitor.rules.statistics import largest, median, smallest
 
 STEPS = 50
 SHARE = 0.3
@@ -42,6 +42,8 @@ def check(data_s: Signal, step_s: Signal, context: RunContext, *, level: float =
         return None
     # The first step of a run has a time of neither, and each later one of both.
     wait, step = data_s.values[-STEPS:], step_s.values[-STEPS:]
+    if not largest(wait) / max(smallest(step), 1e-9) > SHARE * level:  # cheap, and true of few steps
+        return None
     share = median(wait / np.maximum(step, 1e-9))
     if not share > SHARE * level:
         return None

@@ -32,7 +32,7 @@ import numpy as np
 from monitor.model import Action, Severity
 from monitor.rules.context import RunContext
 from monitor.rules.rule import STRUCTURE, TREND, Clock, Evidence, Rule, Signal, rounded
-from monitor.rules.statistics import median, median_se, theil_sen
+from monitor.rules.statistics import largest, median, median_se, smallest, theil_sen
 
 #: Steps in a level, and in the slope; shorter ones follow single batches, longer ones lose the steps before the NaN.
 LEVEL, SLOPE = 16, 32
@@ -52,11 +52,13 @@ def check(loss: Signal, context: RunContext, *, level: float = 1.0) -> Evidence 
         return explosion(loss, context)
     if len(loss) < LEVEL:
         return None
-    cur, se = median(loss.values[-LEVEL:]), median_se(context.noise, LEVEL)
+    cur = median(loss.values[-LEVEL:])
     lost = cur - context.best
+    if not lost > level * max(context.drop / 2, abs(context.best) / 20):
+        return None
     # No noise about the reference puts 16 losses in a row above it; an explosion is its own noise, and hides in SE.
-    exploded = float(loss.values[-LEVEL:].min()) > ref + level * abs(ref) / 2
-    if not lost > level * max(0 if exploded else 8 * se, context.drop / 2, abs(context.best) / 20):
+    se, exploded = median_se(context.noise, LEVEL), smallest(loss.values[-LEVEL:]) > ref + level * abs(ref) / 2
+    if not (exploded or lost > level * (8 * se)):
         return None
     above = exploded or cur > ref + level * max(6 * se, abs(ref) / 2)
     rise = theil_sen(loss.values[-SLOPE:]) * SLOPE if len(loss) >= SLOPE else 0.0
@@ -75,9 +77,10 @@ def check(loss: Signal, context: RunContext, *, level: float = 1.0) -> Evidence 
 
 def explodes(loss: Signal, context: RunContext) -> bool:
     """Whether the newest two losses need no third one."""
-    if len(loss) < 2 or not context.reference > 0:
+    ref = context.reference
+    if len(loss) < 2 or not ref > 0:
         return False
-    before, newest = float(loss.values[-2]) / context.reference, float(loss.values[-1]) / context.reference
+    before, newest = float(loss.values[-2]) / ref, float(loss.values[-1]) / ref
     if context.is_coarse and context.evaluations:
         return min(before, newest) > EXPLODED
     return before > NEAR_ZERO and newest > EXPLODED * before
@@ -86,7 +89,7 @@ def explodes(loss: Signal, context: RunContext) -> bool:
 def bursts(loss: Signal, context: RunContext) -> bool:
     """Whether the newest losses jump about far above the reference; they may come to rest on ruins near it."""
     newest, ref = loss.values[-LEVEL:], context.reference
-    if context.trivial is None or len(newest) < LEVEL or not newest.max() > EXPLODED * ref:
+    if context.trivial is None or len(newest) < LEVEL or not largest(newest) > EXPLODED * ref:
         return False
     return int(np.count_nonzero(newest > EXPLODED * ref)) >= BURSTS and median(newest) > ref
 

@@ -29,7 +29,7 @@ import numpy as np
 from monitor.model import Action, Severity
 from monitor.rules.context import RunContext
 from monitor.rules.rule import STRUCTURE, TREND, Clock, Evidence, Rule, Signal, rounded
-from monitor.rules.statistics import mad, median
+from monitor.rules.statistics import largest, mad, median, smallest
 
 RECENT, PAST, LEVEL = 16, 128, 8
 #: A burst is so many times the usual norm; so many of them are no accident.
@@ -42,7 +42,8 @@ def check(grad_norm: Signal, loss: Signal, context: RunContext, *, level: float 
     if len(grad_norm) < RECENT + PAST or len(loss) < RECENT + PAST:
         return None
     past, recent = grad_norm.values[:-RECENT], grad_norm.values[-RECENT:]
-    if not recent.max() > past.min() * FACTOR**level or not past.min() > 0:
+    least = smallest(past)
+    if not (largest(recent) > least * FACTOR**level and least > 0):
         return None
     past_log = np.log(past)
     middle = median(past_log)

@@ -51,7 +51,7 @@ def check(
     level: float = 1.0,
 ) -> Evidence | None:
     for course, limit in ((allocated_bytes_course, "device_memory_bytes"), (rss_bytes_course, "memory_limit_bytes")):
-        found = leak(course, limit_of(context, limit), median(step_s.values), context, level)
+        found = leak(course, limit_of(context, limit), step_s, context, level)
         if found is not None:
             return found
     return None
@@ -62,7 +62,7 @@ def limit_of(context: RunContext, name: str) -> float:
     return float(limit) if isinstance(limit, int | float) else math.inf
 
 
-def leak(course: Signal, limit: float, step_s: float, context: RunContext, level: float) -> Evidence | None:
+def leak(course: Signal, limit: float, step_s: Signal, context: RunContext, level: float) -> Evidence | None:
     start = len(course) // 3
     width = (len(course) - start) // BLOCKS
     if not width:
@@ -78,15 +78,16 @@ def leak(course: Signal, limit: float, step_s: float, context: RunContext, level
     pace = growth / float(steps[-width] - steps[0])
     now = float(values[-1])
     left = max(limit - now, 0.0) / pace
+    left_s = left * median(step_s.values)
     numbers = {
         "growth_bytes": growth,
         "pace_bytes": pace,
         "now_bytes": now,
         "limit_bytes": limit,
         "left": left,
-        "left_s": left * step_s,
+        "left_s": left_s,
     }
-    return Evidence(numbers, first_step=int(steps[0]), severity=severity_of(left, left * step_s, context))
+    return Evidence(numbers, first_step=int(steps[0]), severity=severity_of(left, left_s, context))
 
 
 def severity_of(left: float, left_s: float, context: RunContext) -> Severity:

@@ -56,7 +56,7 @@ def check(
 def first_bad(signal: Signal, newest: int) -> tuple[int, float] | None:
     """Step and value of the oldest value that is not finite among the newest ones."""
     values = signal.values[-newest:]
-    if all(map(math.isfinite, values.tolist())):  # of so few, quicker than an array's
+    if not values.size or all(map(math.isfinite, values.tolist())):  # of so few, quicker than an array's
         return None
     first = int(np.argmin(np.isfinite(values)))
     return int(signal.steps[-newest:][first]), float(values[first])

@@ -28,7 +28,7 @@ import numpy as np
 from monitor.model import Severity
 from monitor.rules.context import RunContext
 from monitor.rules.rule import Evidence, Rule, Signal
-from monitor.rules.statistics import difference_noise, median
+from monitor.rules.statistics import difference_noise, largest, median, smallest
 
 STEPS = 64
 CELLS = 12
@@ -49,10 +49,10 @@ def check(
 ) -> Evidence | None:
     has_tokens = len(tokens_per_s) >= STEPS
     rate, course = (tokens_per_s, tokens_per_s_course) if has_tokens else (samples_per_s, samples_per_s_course)
-    if len(rate) < STEPS or len(course) < CELLS or not course.values.min() > 0:
+    if len(rate) < STEPS or len(course) < CELLS or not smallest(course.values) > 0:
         return None
     now = median(rate.values[-STEPS:])
-    if course.values.max() < now * RATIO**level:  # cheap, and true of a steady pace
+    if largest(course.values) < now * RATIO**level:  # cheap, and true of a steady pace
         return None
     usual = float(np.quantile(course.values, 0.75))
     ratio = usual / max(now, 1e-9)

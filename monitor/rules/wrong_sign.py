@@ -26,13 +26,14 @@ import numpy as np
 from monitor.model import Action, Severity
 from monitor.rules.context import RunContext
 from monitor.rules.rule import Clock, Evidence, Rule, Signal
+from monitor.rules.statistics import largest
 
 STEPS = 3
 NEVER_NEGATIVE = ("cross_entropy", "binary_cross_entropy", "mse", "l1")
 
 
 def check(loss: Signal, loss_term: Signal, context: RunContext, *, level: float = 1.0) -> Evidence | None:
-    if context.objective not in NEVER_NEGATIVE or len(loss) < STEPS or not loss.values[-STEPS:].max() < 0:
+    if context.objective not in NEVER_NEGATIVE or len(loss) < STEPS or not largest(loss.values[-STEPS:]) < 0:
         return None
     newest, terms = loss.values[-STEPS:], loss_term.values[-STEPS:]
     if len(terms):
