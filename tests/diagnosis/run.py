@@ -1,8 +1,8 @@
 """The proof that the alerts are right. ``make diagnosis`` prints its tables, ``make diagnosis ARGS=--write`` puts
 them into docs/explanation/diagnosis.md.
 
-The trainings of the zoo are recorded first, which takes about ten minutes for one seed; with ``--recordings FOLDER``
-they are kept there, and are not recorded again. ``CORPUS=FOLDER`` adds labelled logs of real runs.
+The trainings of the zoo are recorded first, which takes about fifteen minutes for one seed; with ``--recordings
+FOLDER`` they are kept there, and are not recorded again. ``CORPUS=FOLDER`` adds labelled logs of real runs.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import argparse
 import functools
 import os
 import platform
+import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -79,16 +80,29 @@ def main() -> None:
     parser.add_argument("--corpus", type=Path, metavar="FOLDER", help="labelled logs of real runs")
     parser.add_argument("--write", action="store_true", help=f"put the tables into {PAGE.relative_to(ROOT)}")
     args = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
+    if args.only == "corpus" and args.corpus is None:
+        parser.error("--only corpus needs a folder: make diagnosis CORPUS=FOLDER ARGS='--only corpus'")
+    if args.corpus is not None and not (args.corpus / "manifest.tsv").is_file():
+        parser.error(f"{args.corpus} is no folder of labelled logs: there is no manifest.tsv in it")
+    if args.recordings is not None and args.recordings.exists() and not args.recordings.is_dir():
+        parser.error(f"{args.recordings} is a file; --recordings takes a folder")
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         args.recordings = (args.recordings or Path(folder)).resolve()
-        for section in [args.only] if args.only else SECTIONS:
-            if section == "corpus" and args.corpus is None:
-                continue
-            made = SECTIONS[section](args)
-            print(f"## {section}\n\n{made}", flush=True)
-            if args.write:
-                write(section, made)
+        make(args)
+
+
+def make(args: argparse.Namespace) -> None:
+    for section in [args.only] if args.only else SECTIONS:
+        if section == "corpus" and args.corpus is None:
+            continue
+        made = SECTIONS[section](args)
+        print(f"## {section}\n\n{made}", flush=True)
+        if args.write:
+            write(section, made)
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except KeyboardInterrupt:
+        sys.exit("Stopped. Trainings that were recorded to the end are kept where --recordings names a folder.")

@@ -55,7 +55,12 @@ def record_all(folder: Path, part: str, seeds: int, workers: int) -> None:
         subprocess.Popen(["nice", *command, str(worker), str(workers)], env=env, cwd=ROOT)
         for worker in range(workers)
     ]
-    if any(process.wait() for process in running):
+    try:
+        failed = [process.wait() for process in running]
+    finally:
+        for process in running:  # after Ctrl-C, too: it went to all of them, and they tidy up
+            process.wait()
+    if any(failed):
         raise SystemExit("a recording failed; what it said stands above")
 
 
@@ -92,4 +97,7 @@ def main(folder: str, part: str, seeds: str, worker: str, workers: str) -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    try:
+        main(*sys.argv[1:])
+    except KeyboardInterrupt:
+        sys.exit(130)
