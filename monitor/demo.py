@@ -120,7 +120,7 @@ def explain_failure(training: subprocess.Popen[bytes], output: int, what: str, s
     if training.returncode == 0:
         what = "ran, but its run is not to be found"
     print(f"bedside demo: the training {what}: {last.removeprefix('error: ')}", file=sys.stderr)
-    if said and not last.startswith("error: "):
+    if said not in (last, "") and not last.startswith("error: "):
         print(said, file=sys.stderr)
     return status
 

@@ -10,6 +10,8 @@ import sys
 import pytest
 from world import eventually
 
+from monitor.demo import explain_failure
+
 #: A proxy that is not there, so that nothing is fetched on any machine.
 NOWHERE = "http://127.0.0.1:9"
 ALARM = re.compile(r"(warning|critical): (\S+)")
@@ -97,3 +99,17 @@ def test_options_that_do_not_fit_are_one_clear_line(world, options, said):
 
     assert (process.returncode, output, errors.count("\n")) == (2, "", 1)
     assert errors.startswith(f"bedside demo: {said}")
+
+
+@pytest.mark.parametrize(
+    ("printed", "shown"),
+    [("disk full", "disk full\n"), ("Traceback\nboom", "boom\nTraceback\nboom\n"), ("one\nerror: two", "two\n")],
+)
+def test_what_a_training_said_last_is_said_once(tmp_path, capsys, printed, shown):
+    with (tmp_path / "said").open("w+b") as output:
+        training = subprocess.Popen([sys.executable, "-c", f"print({printed!r}); exit(1)"], stdout=output)
+        training.wait()
+
+        assert explain_failure(training, output.fileno(), "failed", 1) == 1
+
+    assert capsys.readouterr().err == f"bedside demo: the training failed: {shown}"
