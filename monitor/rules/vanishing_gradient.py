@@ -4,14 +4,14 @@ Signals       layer_grad_norm, update_ratio: of every layer, the newest probes
 Formula       g = log10 of the median of 5 norms over sqrt(parameters), of the first and of the last layer that
               has gradients;  u = median of 5 update ratios of the first one
 Fires         g(last) - g(first) > 3 and g(first) < -5, and either u < 1e-5, while the loss is above 0.3 of the
-              trivial one (of its start if that is unknown), or the loss still above 0.97 of that
+              trivial one (of its start if that is unknown), or the loss still above 0.9 of that
 Evidence      first, last: rms gradients of those layers; decades: g(last) - g(first); update_ratio: u
 Action        Use He initialisation and ReLU, residual connections or normalisation, or fewer layers.
 Quiet on      small gradients that the optimizer makes up for (as Adam does) in a network that learns, frozen layers,
               which have none, a network that has learned its task, the first 100 steps and twice the warm-up
 False alarms  0 of 244 healthy small networks (387,600 steps) in the pilot
 Source        Glorot and Bengio 2010, "Understanding the difficulty of training deep feedforward neural networks";
-              3 decades, 1e-5, 0.3 and 0.97 are chosen
+              3 decades, 1e-5, 0.3 and 0.9 are chosen
 
 >>> gradients = Signal.of(np.tile([1e-9, 1e-4, 1e-1], (5, 1)))
 >>> still = Signal.of(np.tile([1e-8, 1e-4, 1e-2], (5, 1)))
@@ -31,8 +31,8 @@ from monitor.rules.rule import STRUCTURE, Clock, Evidence, Gate, Rule, Signal, l
 
 PROBES = 5
 DECADES, SMALL, STILL = 3.0, -5.0, -5.0
-#: A loss above this share of that of guessing has not begun to fall. Adam moves the layers all the same, at random.
-UNMOVED = 0.97
+#: Down to this share of the loss of guessing the last layer's bias comes alone. Adam moves the others at random.
+UNMOVED = 0.9
 #: Underflow makes a vanished gradient exactly zero; the logarithm is taken of this instead.
 TINY = 1e-45
 
