@@ -12,6 +12,7 @@ from monitor import rows
 from monitor.engine import Engine
 from monitor.feeds.imports import ImportedRun, LogError, read_log
 from monitor.model import Alert, Severity
+from monitor.tail import printable
 from probe import wire
 
 #: The version of the report.
@@ -56,7 +57,7 @@ def as_text(report: Report) -> str:
         lines.append(f"{run['run']}  {run['steps']:,} {run['step_unit']}s  ({points})")
         lines += [line for alert in run["alerts"] for line in alert_lines(alert)] or ["  nothing found"]
         lines.append("")
-    return "\n".join(lines).rstrip()
+    return "\n".join(map(printable, lines)).rstrip()
 
 
 def alert_lines(alert: Mapping[str, Any]) -> list[str]:

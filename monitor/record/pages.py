@@ -17,6 +17,9 @@ PAGE_BATCHES = 1024
 #: Of one batch in a page: sequence numbers, rows, layer statistics, class counts, marks, facts.
 _Extent = tuple[int, int, int, int, int, int]
 
+#: More than the extents of a page take: what is packed may unpack to anything.
+_EXTENTS_BYTES = 1 << 20
+
 _extents = msgspec.msgpack.Decoder(list[_Extent])
 
 
@@ -33,6 +36,10 @@ def extents_of(batches: Iterable[Batch]) -> bytes:
     return zlib.compress(msgspec.msgpack.encode(extents), 1)
 
 
+def _extents_in(packed: bytes) -> list[_Extent]:
+    return _extents.decode(zlib.decompressobj().decompress(packed, _EXTENTS_BYTES))
+
+
 def first_seq(batch: Batch) -> int:
     """The first sequence number that the batch or page covers."""
     return batch.first_seq or batch.seq
@@ -44,7 +51,7 @@ def after(page: Batch, extents: bytes, seq: int) -> Batch:
         return page
     ends = first_seq(page) - 1
     known: list[_Extent] = []
-    for extent in _extents.decode(zlib.decompress(extents)):
+    for extent in _extents_in(extents):
         ends += extent[0]
         if ends > seq:
             ends -= extent[0]
@@ -69,7 +76,7 @@ def after(page: Batch, extents: bytes, seq: int) -> Batch:
 def thinned(page: Batch, extents: bytes) -> tuple[Batch, bytes]:
     """The page with every other of its layer statistics, the first of them kept, and no confusions; its extents."""
     known, at = [], 0
-    for numbers, rows_, layers, *others in _extents.decode(zlib.decompress(extents)):
+    for numbers, rows_, layers, *others in _extents_in(extents):
         kept = (at + layers + 1) // 2 - (at + 1) // 2
         known.append((numbers, rows_, kept, *others))
         at += layers

@@ -192,7 +192,7 @@ def is_alive(pid: int, ticks: int = 0) -> bool:
         return False
     try:
         os.kill(pid, 0)
-    except ProcessLookupError:
+    except (ProcessLookupError, OverflowError):
         return False
     except PermissionError:
         pass

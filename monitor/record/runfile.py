@@ -3,8 +3,6 @@
 Batches are journalled as they come, and every 256 steps the journal becomes one page: so each commit is small, and
 a run of a million steps is read back as 4,000 blobs. A file that is being written has a write-ahead log beside it
 (on a network file system, where that is not safe, a rollback journal); a finished one is a single plain file.
-
-``user_version`` is the version of these tables, ``application_id`` says that the file is one of ours.
 """
 
 from __future__ import annotations
@@ -12,37 +10,24 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 import time
+import zlib
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
 
-from monitor.record import filesystem, pages, registry
-from monitor.rows import merge, steps_of, times_of
+from monitor.record import pages, registry
+from monitor.record.tables import CLOSE_S, RunFileError, open_file, prepare
+from monitor.rows import flaw, merge, steps_of, times_of
 from probe import wire
 
-TABLES_VERSION = 1
-APPLICATION_ID = 0x42454453  # "BEDS"
+__all__ = ["Changes", "RunFile", "RunFileError", "newest_batches", "open_file", "others", "read_run"]
 
-_TABLES = """
-CREATE TABLE meta (key TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
-CREATE TABLE journal (seq INTEGER PRIMARY KEY, frame BLOB NOT NULL);
-CREATE TABLE pages (
-  last_seq INTEGER PRIMARY KEY, first_seq INTEGER NOT NULL, first_step INTEGER NOT NULL, last_step INTEGER NOT NULL,
-  rows INTEGER NOT NULL, extents BLOB NOT NULL, frame BLOB NOT NULL
-);
-CREATE TABLE alerts (id INTEGER PRIMARY KEY, frame BLOB NOT NULL);
-CREATE TABLE notices (id INTEGER PRIMARY KEY, frame BLOB NOT NULL);
-"""
 #: Pages fetched at once; none is held longer than it takes to hand it on.
 _FETCH = 16
 _BUSY_S = 0.5
-_CLOSE_S = 5.0
-
-
-class RunFileError(Exception):
-    """The file cannot be read as a run; the message is one line for a person."""
 
 
 @dataclass
@@ -76,7 +61,7 @@ class RunFile:
             path.parent.mkdir(parents=True, exist_ok=True)
         db = sqlite3.connect(path or ":memory:", timeout=_BUSY_S, isolation_level=None)
         try:
-            _prepare(db, path)
+            prepare(db, path)
         except BaseException:
             db.close()
             raise
@@ -171,7 +156,7 @@ class RunFile:
         ).fetchall()
         thinner = []
         for seq, frame, extents in found:
-            page = _batch(frame)
+            page = _batch(frame, seq)
             thin, kept = pages.thinned(page, extents)
             if len(thin.layers) < len(page.layers):
                 thinner.append((wire.encode(thin), kept, seq))
@@ -185,7 +170,7 @@ class RunFile:
 
         A reader holds that up for as long as it reads, and SQLite's own waiting does not cover this case.
         """
-        deadline = time.monotonic() + _CLOSE_S
+        deadline = time.monotonic() + CLOSE_S
         try:
             while not self._is_plain() and time.monotonic() < deadline:
                 time.sleep(0.05)
@@ -201,45 +186,10 @@ class RunFile:
         return True
 
 
-def open_file(path: Path) -> sqlite3.Connection:
-    """A read-only connection, also to a file that is being written or was left by a crash.
-
-    Raises :class:`RunFileError`.
-    """
-    try:
-        with path.open("rb") as file:
-            head = file.read(16)
-    except OSError as error:
-        raise RunFileError(f"{path} cannot be read: {error.strerror}.") from error
-    if head == b"":
-        raise _nothing_yet(path)
-    if head != b"SQLite format 3\0":
-        raise RunFileError(f"{path} is not a run file of Bedside's.")
-    uri = path.absolute().as_uri()
-    # Where the folder cannot be written and no log is left, SQLite must be told that nobody else writes either.
-    modes = ["mode=ro"] if path.with_name(path.name + "-wal").exists() else ["mode=ro", "immutable=1"]
-    for mode in modes:
-        # A reader's generator may be closed by another thread than the one that drew from it, never at once.
-        db = sqlite3.connect(
-            f"{uri}?{mode}", uri=True, timeout=_CLOSE_S, isolation_level=None, check_same_thread=False
-        )
-        try:
-            _check(db, path)
-        except sqlite3.Error as error:
-            db.close()
-            if mode == modes[-1]:
-                raise RunFileError(f"{path} cannot be read: {error}.") from error
-        except RunFileError:
-            db.close()
-            raise
-        else:
-            return db
-    raise AssertionError(modes)
-
-
 def read_run(path: Path, after_seq: int = 0) -> Iterator[wire.Message]:
     """Everything in the file as it was when the reading began: Hello, the batches after ``after_seq``, alerts,
-    notices, and a Goodbye if the run is over.
+    notices, and a Goodbye if the run is over. The file may be anybody's; what contradicts itself is passed over, with
+    a notice.
 
     A run whose training process and recorder are both gone without a goodbye is closed as ``vanished``, in the
     file as well if it can be written. Raises :class:`RunFileError`.
@@ -269,14 +219,20 @@ def _settle(path: Path, goodbye: wire.Goodbye) -> None:
 
 def _read(db: sqlite3.Connection, after_seq: int) -> Iterator[wire.Message]:
     db.execute("BEGIN")
-    hello = _meta(db, "hello")
-    if hello is not None and (message := wire.decode(hello)) is not None:
-        yield message
+    hello = wire.decode(_meta(db, "hello") or b"")
+    if isinstance(hello, wire.Hello) and flaw(hello) is None:
+        yield hello
+    flaws: Counter[str] = Counter()
     for batch, _ in _batches_after(db, after_seq):
-        yield batch
-    for frame in others(db):
-        if (message := wire.decode(frame)) is not None:
+        if (found := flaw(batch)) is None:
+            yield batch
+        else:
+            flaws[found] += 1
+    for message in map(wire.decode, others(db)):
+        if isinstance(message, (wire.Alert, wire.Notice, wire.Goodbye)) and flaw(message) is None:
             yield message
+    for found, count in flaws.items():
+        yield wire.Notice(text=f"{count} pages of this file make no sense and are not shown: {found}.")
 
 
 def _vanished(db: sqlite3.Connection) -> wire.Goodbye | None:
@@ -284,8 +240,13 @@ def _vanished(db: sqlite3.Connection) -> wire.Goodbye | None:
     processes = _meta(db, "processes")
     if processes is None or _meta(db, "goodbye") is not None:
         return None
-    if not msgspec.json.decode(processes, type=registry.Processes).are_gone:
-        return None
+    with contextlib.suppress(msgspec.MsgspecError):
+        if msgspec.json.decode(processes, type=registry.Processes).are_gone:
+            return _goodbye_that_is_missing(db)
+    return None
+
+
+def _goodbye_that_is_missing(db: sqlite3.Connection) -> wire.Goodbye:
     step, time_s = _last_row(db)
     return wire.Goodbye(time_s=time_s, reason="vanished", step=step)
 
@@ -293,49 +254,15 @@ def _vanished(db: sqlite3.Connection) -> wire.Goodbye | None:
 # -------------------------------------------------------------------------------------------------- the statements
 
 
-def _prepare(db: sqlite3.Connection, path: Path | None) -> None:
-    db.execute(f"PRAGMA journal_mode={'TRUNCATE' if path and filesystem.is_remote(path) else 'WAL'}")
-    db.execute("PRAGMA synchronous=NORMAL")
-    if not _is_empty(db):
-        _check(db, path)
-        return
-    db.executescript(
-        f"BEGIN IMMEDIATE; {_TABLES} PRAGMA user_version={TABLES_VERSION}; "
-        f"PRAGMA application_id={APPLICATION_ID}; COMMIT"
-    )
-
-
-def _check(db: sqlite3.Connection, path: Path | None) -> None:
-    if _is_empty(db):
-        raise _nothing_yet(path)
-    if db.execute("PRAGMA application_id").fetchone()[0] != APPLICATION_ID:
-        raise RunFileError(f"{path} is not a run file of Bedside's.")
-    version = db.execute("PRAGMA user_version").fetchone()[0]
-    if version > TABLES_VERSION:
-        raise RunFileError(
-            f"{path} was written by a newer Bedside (its tables are version {version}, this one knows up to "
-            f"{TABLES_VERSION}). Update with: pip install -U bedside"
-        )
-
-
-def _is_empty(db: sqlite3.Connection) -> bool:
-    return not db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
-
-
-def _nothing_yet(path: Path | None) -> RunFileError:
-    """Between the making of the file and the making of its tables; or the recorder was killed just then."""
-    return RunFileError(f"{path} has nothing in it yet.")
-
-
 def _meta(db: sqlite3.Connection, key: str) -> bytes | None:
-    row = db.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
+    row = db.execute("SELECT value FROM meta WHERE key = ? AND typeof(value) = 'blob'", (key,)).fetchone()
     return None if row is None else bytes(row[0])
 
 
 def newest_batches(db: sqlite3.Connection) -> list[wire.Batch]:
     """The last page with rows and the journal after it."""
     row = db.execute("SELECT first_seq - 1 FROM pages WHERE rows > 0 ORDER BY last_seq DESC LIMIT 1").fetchone()
-    return [batch for batch, _ in _batches_after(db, row[0] if row else 0)]
+    return [batch for batch, _ in _batches_after(db, row[0] if row else 0) if flaw(batch) is None]
 
 
 def _last_row(db: sqlite3.Connection) -> tuple[int, float]:
@@ -351,32 +278,41 @@ def _batches_after(db: sqlite3.Connection, seq: int) -> Iterator[tuple[wire.Batc
 
 
 def _pages_after(db: sqlite3.Connection, seq: int) -> list[tuple[wire.Batch, bytes]]:
-    query = "SELECT frame, extents FROM pages WHERE last_seq > ? ORDER BY last_seq LIMIT ?"
+    query = (
+        "SELECT last_seq, frame, extents FROM pages WHERE last_seq > ? AND typeof(frame) = 'blob' "
+        "ORDER BY last_seq LIMIT ?"
+    )
     found = []
-    for frame, extents in db.execute(query, (seq, _FETCH)).fetchall():
-        page = _batch(frame)
+    for last_seq, frame, extents in db.execute(query, (seq, _FETCH)).fetchall():
+        page = _batch(frame, last_seq)
         if pages.first_seq(page) <= seq:
-            page = pages.after(page, extents, seq)
+            try:
+                page = pages.after(page, extents, seq)
+            except (ValueError, TypeError, IndexError, zlib.error, msgspec.MsgspecError) as error:
+                raise sqlite3.DatabaseError("a page of it cannot be cut") from error
             frame = wire.encode(page)  # noqa: PLW2901  the frame of what is left of the page
         found.append((page, frame))
     return found
 
 
 def _journal_after(db: sqlite3.Connection, seq: int) -> list[tuple[wire.Batch, bytes]]:
-    rows = db.execute("SELECT frame FROM journal WHERE seq > ? ORDER BY seq", (seq,)).fetchall()
-    return [(_batch(frame), frame) for (frame,) in rows]
+    query = "SELECT seq, frame FROM journal WHERE seq > ? AND typeof(frame) = 'blob' ORDER BY seq"
+    return [(_batch(frame, number), frame) for number, frame in db.execute(query, (seq,)).fetchall()]
 
 
-def _batch(frame: bytes) -> wire.Batch:
+def _batch(frame: bytes, seq: int) -> wire.Batch:
     batch = wire.decode(frame)
-    if not isinstance(batch, wire.Batch):
-        raise sqlite3.DatabaseError("a page of it is no batch")
+    if not isinstance(batch, wire.Batch) or batch.seq != seq:
+        raise sqlite3.DatabaseError("a page of it is not the batch that it should be")
     return batch
 
 
 def others(db: sqlite3.Connection) -> Iterator[bytes]:
     """The frames that are no batches: alerts, notices, the goodbye."""
-    for query in ("SELECT frame FROM alerts ORDER BY id", "SELECT frame FROM notices ORDER BY id"):
+    for query in (
+        "SELECT frame FROM alerts WHERE typeof(frame) = 'blob' ORDER BY id",
+        "SELECT frame FROM notices WHERE typeof(frame) = 'blob' ORDER BY id",
+    ):
         for (frame,) in db.execute(query).fetchall():
             yield frame
     goodbye = _meta(db, "goodbye")

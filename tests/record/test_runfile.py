@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from monitor import rows
-from monitor.record.runfile import APPLICATION_ID, Changes, RunFile, RunFileError, read_run
+from monitor.record.runfile import Changes, RunFile, RunFileError, read_run
+from monitor.record.tables import APPLICATION_ID
 from probe import wire
 
 HELLO = wire.Hello(schema=1, run_id="0123abcd", name="toy", started_s=0.0)
