@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Final
+from types import MappingProxyType
+from typing import Final, NamedTuple
 
 import numpy as np
 
@@ -20,8 +20,7 @@ from monitor.model import Steps
 DROP_FLOOR: Final = 0.15
 
 
-@dataclass(frozen=True, slots=True)
-class RunContext:
+class RunContext(NamedTuple):
     """The run so far. Levels are in units of the training loss; ``points`` counts training steps with a loss."""
 
     step: int = 0
@@ -35,10 +34,10 @@ class RunContext:
     trivial: float | None = None  # loss of always guessing the label frequencies
     chance: float | None = None  # loss of holding all classes for equally likely, ln K
     objective: str = "other"
-    facts: Mapping[str, str | float | int | bool | None] = field(default_factory=dict)  # docs/reference/wire.md
+    facts: Mapping[str, str | float | int | bool | None] = MappingProxyType({})  # docs/reference/wire.md
     total_steps: int | None = None  # how long the run is meant to be
-    fact_steps: Mapping[str, int] = field(default_factory=dict)  # when each was said last
-    targets: Steps = field(default_factory=lambda: np.zeros(0, np.int64))  # training targets of each class so far
+    fact_steps: Mapping[str, int] = MappingProxyType({})  # when each was said last
+    targets: Steps = np.zeros(0, np.int64)  # training targets of each class so far
     is_sum: bool = False  # the training loss has several terms
     accuracy: float | None = None  # median training accuracy of the newest 16 steps, 0 to 1
     majority: float | None = None  # share of the most frequent class among the training targets

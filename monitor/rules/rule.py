@@ -24,7 +24,7 @@ from monitor.rules.context import RunContext
 STAY_LEVEL: Final = 0.6
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)  # not frozen: a look of the rules makes 15, and that would take twice as long
 class Signal:
     """The newest values of one series with their steps, oldest first.
 

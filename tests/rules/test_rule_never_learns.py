@@ -1,5 +1,3 @@
-from dataclasses import replace
-
 import msgspec
 import numpy as np
 
@@ -60,9 +58,9 @@ def test_silent_while_the_learning_rate_warms_up():
 
 def test_silent_when_the_accuracy_tells_that_it_knows_something():
     knows = RunContext(points=256, start=2.3, best=2.25, chance=2.3, trivial=2.3, accuracy=0.5, majority=0.1)
-    assert check(Signal.of(flat(steps=256)), replace(knows, accuracy=0.2)) is not None
+    assert check(Signal.of(flat(steps=256)), knows._replace(accuracy=0.2)) is not None
     assert check(Signal.of(flat(steps=256)), knows) is None
-    assert check(Signal.of(flat(steps=256)), replace(knows, majority=None)) is None
+    assert check(Signal.of(flat(steps=256)), knows._replace(majority=None)) is None
 
 
 def test_silent_on_a_loss_that_has_been_below_and_came_back():
