@@ -14,6 +14,7 @@ def run(
     first: float | None = None,
     train_end: float = 0.9,
     targets: tuple[int, ...] = (16,) * 4,
+    val_targets: tuple[int, ...] = (),
     evaluations: int = 12,
 ):
     """Training accuracy that rises from the prior; the validation accuracy is 1 % about ``val``, after ``first``."""
@@ -23,7 +24,12 @@ def run(
         wire.ClassCounts(step=step, split="train", correct=packed, total=packed, predicted=packed)
         for step in range(1, STEPS + 1)
     ]
+    packed = wire.pack_steps(list(val_targets))
     at = [STEPS * i // evaluations for i in range(1, evaluations + 1)]
+    if val_targets:
+        counts += [
+            wire.ClassCounts(step=step, split="val", correct=packed, total=packed, predicted=packed) for step in at
+        ]
     accuracies = [val + 0.01 * (-1) ** i for i in range(evaluations)]
     if first is not None:
         accuracies[0] = first
@@ -62,4 +68,11 @@ def test_silent_before_there_are_eight_evaluations():
 def test_of_uneven_classes_guessing_the_most_frequent_is_chance():
     assert run(0.75, targets=(60, 20), train_end=0.9) == []
     (alert,) = run(0.75, targets=(60, 20), train_end=1.0)
-    assert alert.evidence["prior"] == 0.75
+    assert alert.evidence["guess"] == 0.75
+
+
+def test_what_guessing_gives_in_the_validation_is_what_its_own_classes_say():
+    frequent, even = (40, 8, 8, 8), (50,) * 4
+    assert run(0.6, targets=frequent, val_targets=even, train_end=1.0) == []
+    (alert,) = run(0.25, targets=frequent, val_targets=even, train_end=1.0)
+    assert alert.summary.endswith("has never been above 26%, where guessing gives 25%")
