@@ -42,6 +42,7 @@ def zoo(args: argparse.Namespace) -> str:
     made = f"{machine()} Seeds of each training: {args.seeds}.\n\n{tables.overview(parts)}"
     for part, runs in parts.items():
         made += f"\n### Each fault, {part}\n\n{tables.faults(runs)}"
+        made += f"\n### Missed, {part}\n\n{tables.missed(runs)}"
         made += f"\n### False alarms, {part}\n\n{tables.remarks(runs)}"
     return made
 

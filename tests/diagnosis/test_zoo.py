@@ -8,6 +8,7 @@ import pytest
 from monitor.rules import RULES
 from probe import wire
 from tests.diagnosis.proportions import rate, share
+from tests.diagnosis.zoo import tables
 from tests.diagnosis.zoo.fault import NONE
 from tests.diagnosis.zoo.judged import Judged, alerts_of, story
 from tests.diagnosis.zoo.loop import Outcome
@@ -85,6 +86,18 @@ def test_a_healthy_training_that_overfits_may_be_told_so_and_nothing_else():
     steady = Outcome(1, 300, [(100, 1.0), (200, 1.1), (300, 1.1)])
     assert Judged(case, worse, (overfitting, spike), ()).false_alarms == [spike]
     assert Judged(case, steady, (overfitting, spike), ()).false_alarms == [overfitting, spike]
+
+
+def test_a_missed_fault_is_listed_with_what_was_said_instead():
+    (case,) = (case for case in cases("tuning", 1) if case.fault.name == "softmax-twice")
+    named = Judged(case, Outcome(1, 300, []), (alert("double-softmax", wire.Severity.CRITICAL, 1),), ())
+    unnamed = Judged(case, Outcome(1, 300, []), (alert("stall", wire.Severity.NOTICE, 100),), ())
+    silent = Judged(case, Outcome(1, 300, []), (), ())
+    assert tables.missed([named]) == "None.\n"
+    assert tables.missed([named, unnamed, silent]) == (
+        f"- {case.name}, from step 1 of 300 on: stall at step 100\n"
+        f"- {case.name}, from step 1 of 300 on: nothing said\n"
+    )
 
 
 def test_intervals():

@@ -77,6 +77,17 @@ def remarks(runs: Sequence[Judged]) -> str:
     return "".join(line + "\n" for line in lines) or "None.\n"
 
 
+def missed(runs: Sequence[Judged]) -> str:
+    """The manifest faults that were not named right, one by one, and what was said instead."""
+    lines = [
+        f"- {run.case.name}, from step {run.outcome.onset} of {run.outcome.steps} on: "
+        + (", ".join(f"{alert.rule} at step {alert.raised_step}" for alert in run.since_onset) or "nothing said")
+        for run in _manifest(runs)
+        if run.right is None
+    ]
+    return "".join(line + "\n" for line in lines) or "None.\n"
+
+
 def _sick(runs: Sequence[Judged]) -> list[Judged]:
     return [run for run in runs if not run.is_healthy]
 
