@@ -8,15 +8,15 @@ import zmq
 
 from monitor.record.door import Door
 
-#: Subscriptions to anything but everything, which no monitor makes, until who came through the door is put out.
+#: Subscriptions to anything but everything, which no monitor makes, until everybody is put out.
 MAX_STRANGE = 100
 
 
 class Audience:
-    """The subscribers of an XPUB. On the Unix socket they are this user's own; others come through the ``door``."""
+    """The subscribers of an XPUB. At ``address`` they are this user's own; others come through the ``door``."""
 
-    def __init__(self, live: zmq.Socket[bytes], door: Door) -> None:
-        self._live, self._door = live, door
+    def __init__(self, live: zmq.Socket[bytes], address: str, door: Door) -> None:
+        self._live, self._address, self._door = live, address, door
         self._strange = 0
         self.is_there = False
         #: When somebody last came or the last one went.
@@ -36,4 +36,10 @@ class Audience:
                 self._strange += 1
         if self._strange >= MAX_STRANGE:
             self._strange = 0
-            self._door.sweep()  # ZeroMQ forgets what a connection asked for when it ends; monitors come back
+            self._sweep()
+
+    def _sweep(self) -> None:
+        """Cut every connection: ZeroMQ forgets then what it asked for, and monitors come back by themselves."""
+        self._door.sweep()
+        self._live.unbind(self._address)
+        self._live.bind(self._address)

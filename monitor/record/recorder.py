@@ -94,7 +94,7 @@ class Recorder:
         self._live = _bound(context, zmq.XPUB, setup.address("live"), *_LIVE_OPTIONS)
         self._ask = _bound(context, zmq.ROUTER, setup.address("ask"), *_ASK_OPTIONS)
         self._door = Door(context, self._ask, self._live, Keyring(registry.home() / "keys"))
-        self._audience = Audience(self._live, self._door)
+        self._audience = Audience(self._live, setup.address("live"), self._door)
         self._poller = zmq.Poller()
         for source in (self._in, self._live, self._ask, self._door.requests, setup.pidfd):
             if source is not None:
