@@ -28,6 +28,7 @@ def grown(recorder):  # noqa: F811
 def test_subscriptions_without_end_are_forgotten_and_a_monitor_goes_on(recorder, grown):  # noqa: F811
     monitor = Monitor(recorder.live)
     greedy = zmq.Context().socket(zmq.SUB)
+    greedy.setsockopt(zmq.SNDHWM, 0)
     greedy.connect(recorder.live.live)
     for number in range(30_000):
         greedy.subscribe(f"{number:06} {'what nobody ever says ' * 5}"[:120])
