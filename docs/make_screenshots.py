@@ -1,7 +1,7 @@
 """Take the pictures of the docs from the real program: real trainings, the real recorder, the real screen.
 
     python docs/make_screenshots.py                    all pictures, from trainings that it starts
-    python docs/make_screenshots.py demo-overfit       those whose name begins so
+    python docs/make_screenshots.py demo-overfit       those whose name begins so (casebook: one of each case)
     python docs/make_screenshots.py --run RUN.bedside  of a run file instead
 
 A picture is what Textual itself exports as SVG, rendered to PNG by a headless chromium: it is the one renderer
@@ -38,6 +38,7 @@ from monitor.session import Session
 from monitor.watching import run_rows
 
 PICTURES = Path(__file__).parent / "pictures"
+CASEBOOK = Path(__file__).parents[1] / "examples" / "casebook"
 PATIENCE_S = 300.0
 SCALE = 2
 
@@ -53,6 +54,7 @@ class Shot(NamedTuple):
     height: int
     theme: ThemeName = "night"
     keys: tuple[str, ...] = ()
+    scale: int = SCALE
 
 
 class Scene(NamedTuple):
@@ -107,6 +109,13 @@ SCENES = (
 )
 
 
+def cases() -> Iterator[tuple[Path, Shot]]:
+    """The sick scripts of the casebook, with the picture of each."""
+    for cured in sorted(CASEBOOK.glob("*_cured.py")):
+        case = cured.stem.removesuffix("_cured")
+        yield CASEBOOK / f"{case}.py", Shot(f"casebook-{case.replace('_', '-')}", 80, 24, scale=1)
+
+
 @contextmanager
 def training(options: Sequence[str]) -> Iterator[Session]:
     """A demo training that runs, and a session on its recorder."""
@@ -137,6 +146,17 @@ def wait_for(condition: Callable[[], Found | None]) -> Found:
 
 
 @contextmanager
+def trained(case: Path) -> Iterator[Session]:
+    """A script that runs to its end, and a session on what it has left behind."""
+    before = {entry.path for entry in registry.run_files()}
+    subprocess.run([sys.executable, str(case)], check=True, capture_output=True)
+    wait_for(lambda: not registry.live_runs())
+    (path,) = {entry.path for entry in registry.run_files()} - before
+    with recorded(path) as session:
+        yield session
+
+
+@contextmanager
 def recorded(path: Path) -> Iterator[Session]:
     """A session on a run file, wholly read."""
     session = Session(Replay(lambda: read_run(path)), source=path.stem)
@@ -158,8 +178,8 @@ async def export(session: Session, shot: Shot) -> str:
         return app.export_screenshot(title="bedside")
 
 
-def png_of_svg(svg: str, path: Path) -> None:
-    """Render an SVG with chromium, at twice its size."""
+def png_of_svg(svg: str, path: Path, scale: int) -> None:
+    """Render an SVG with chromium, at so many times its size."""
     chromium = next(
         (found for name in ("chromium", "google-chrome", "chrome") if (found := shutil.which(name))), None
     )
@@ -174,7 +194,7 @@ def png_of_svg(svg: str, path: Path) -> None:
         page.write_text(f'<meta charset="utf-8"><style>body{{margin:0}}</style>{svg}', encoding="utf-8")
         command = [
             chromium, "--headless=new", "--no-sandbox", "--disable-gpu", "--hide-scrollbars",
-            "--default-background-color=00000000", f"--force-device-scale-factor={SCALE}",
+            "--default-background-color=00000000", f"--force-device-scale-factor={scale}",
             f"--window-size={width},{height}", f"--screenshot={path.resolve()}", page.as_uri(),
         ]  # fmt: skip
         subprocess.run(command, check=True, capture_output=True, timeout=120)
@@ -185,7 +205,7 @@ def take(session: Session, shots: Sequence[Shot], out: Path) -> None:
     out.mkdir(parents=True, exist_ok=True)
     drawn = [(shot, asyncio.run(export(session, shot))) for shot in shots]  # at one moment; rendering takes its time
     for shot, svg in drawn:
-        png_of_svg(svg, out / f"{shot.name}.png")
+        png_of_svg(svg, out / f"{shot.name}.png", shot.scale)
         print(out / f"{shot.name}.png")
 
 
@@ -209,6 +229,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
                     wait_for(lambda scene=scene, session=session: scene.is_time(session.latest()))
                     take(session, shots, given.out)
         wait_for(lambda: not registry.live_runs())
+        for script_of_case, shot in cases():
+            if shot.name.startswith(given.prefix):
+                with trained(script_of_case) as session:
+                    take(session, [shot], given.out)
     return 0
 
 

@@ -16,7 +16,7 @@ from monitor.diagnose import diagnose
 SCRIPTS = ROOT / "examples" / "casebook"
 PAGES = ROOT / "docs" / "casebook"
 
-#: The rule that each sick script raises, and whether it is an alarm or a notice.
+#: The alarm that each sick script raises.
 CASES = {
     "learning_rate_too_high": ("dead-units", "critical"),
     "learning_rate_too_low": ("slow", "warning"),
@@ -27,7 +27,8 @@ CASES = {
     "dead_relus": ("dead-units", "critical"),
     "poor_initialisation": ("dead-units", "critical"),
     "class_imbalance": ("class-imbalance", "warning"),
-    "too_little_data": ("overfitting", "notice"),
+    "too_little_data": ("overfitting", "warning"),
+    "too_much_capacity": ("overfitting", "warning"),
     "too_little_capacity": ("class-collapse", "warning"),
     "tiny_batches": ("divergence", "critical"),
     "forgotten_train_mode": ("wrong-mode", "warning"),
@@ -55,7 +56,9 @@ def found(tmp_path):
 
 
 def alarms(severities):
-    return {rule for rule, severity in severities.items() if severity in ("warning", "critical")}
+    """Without what is said of the machine: that other processes make the steps slower is no fault of a script."""
+    alarming = {rule for rule, severity in severities.items() if severity in ("warning", "critical")}
+    return alarming - {"slow-steps"}
 
 
 @pytest.mark.slow
@@ -91,5 +94,7 @@ def test_every_case_has_its_two_scripts_and_its_page():
 def test_a_page_names_its_scripts_and_its_rule_and_has_its_parts(case):
     page = (PAGES / f"{case.replace('_', '-')}.md").read_text()
     assert re.findall(r"^## (.*)$", page, re.MULTILINE) == ["What you see", "What Bedside says", "Cause", "Cure"]
+    assert re.findall(r"\.\./pictures/(casebook-.*)\.png\)", page) == [f"casebook-{case.replace('_', '-')}"]
+    assert (PAGES.parent / "pictures" / f"casebook-{case.replace('_', '-')}.png").stat().st_size > 10_000
     assert {f"{case}.py", f"{case}_cured.py"} <= set(re.findall(r"casebook/(\w+\.py)\)", page))
     assert f"{CASES[case][0]} ({CASES[case][1]}, said at " in page
