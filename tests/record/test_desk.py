@@ -4,7 +4,6 @@ import time
 
 import numpy as np
 import pytest
-import zmq
 
 from monitor.record import desk
 from monitor.record.desk import HistoryDesk
@@ -34,25 +33,6 @@ def keeper():
     keeper.commit()
     keeper.notice(wire.encode(wire.Notice(text="at the end")))
     return keeper
-
-
-@pytest.fixture
-def sockets():
-    context = zmq.Context()
-    router = context.socket(zmq.ROUTER)
-    router.setsockopt(zmq.SNDHWM, 4)
-    router.setsockopt(zmq.ROUTER_MANDATORY, 1)
-    router.bind("inproc://ask")
-
-    def client() -> tuple[zmq.Socket, bytes]:
-        socket = context.socket(zmq.DEALER)
-        socket.setsockopt(zmq.RCVHWM, 1)
-        socket.connect("inproc://ask")
-        socket.send(b"here")
-        return socket, router.recv_multipart()[0]
-
-    yield router, client
-    context.destroy(linger=0)
 
 
 def read(socket) -> list[wire.History]:

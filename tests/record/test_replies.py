@@ -3,7 +3,6 @@
 import time
 
 import pytest
-import zmq
 
 from monitor.record import replies
 from monitor.record.replies import Replies
@@ -12,25 +11,6 @@ from probe import wire
 
 def ack(number: int) -> bytes:
     return wire.encode(wire.Ack(id=str(number), ok=True))
-
-
-@pytest.fixture
-def sockets():
-    context = zmq.Context()
-    router = context.socket(zmq.ROUTER)
-    router.setsockopt(zmq.SNDHWM, 4)
-    router.setsockopt(zmq.ROUTER_MANDATORY, 1)
-    router.bind("inproc://ask")
-
-    def client() -> tuple[zmq.Socket, bytes]:
-        socket = context.socket(zmq.DEALER)
-        socket.setsockopt(zmq.RCVHWM, 1)
-        socket.connect("inproc://ask")
-        socket.send(b"here")
-        return socket, router.recv_multipart()[0]
-
-    yield router, client
-    context.destroy(linger=0)
 
 
 @pytest.fixture
