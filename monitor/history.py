@@ -192,25 +192,43 @@ class Course(Generic[Row]):
 def table_of(rows: Collection[tuple[int, Floats]]) -> tuple[Floats, Steps]:
     """float64[k, n] and int64[k]."""
     steps, values = [step for step, _ in rows], [row for _, row in rows]
-    return (np.stack(values) if values else np.empty((0, 0))), np.array(steps, np.int64)
+    table = np.concatenate(values).reshape(len(values), -1) if values else np.empty((0, 0))
+    return table, np.array(steps, np.int64)
+
+
+class LayerReport:
+    """Statistics whose gradient norms are unpacked when they are first shown: of a long run that is read, most never
+    are."""
+
+    __slots__ = ("_norms", "stats")
+
+    def __init__(self, stats: LayerStats) -> None:
+        self.stats = stats
+        self._norms: Floats | None = None
+
+    def norms(self, n: int) -> Floats:
+        """float64[n], NaN for a layer that has none."""
+        if self._norms is None or len(self._norms) != n:
+            column = self.stats.stats.get(GRAD_NORM)
+            self._norms = np.full(n, np.nan) if column is None else rows.layer_values(column, n)
+        return self._norms
 
 
 class LayerHistory:
     """The newest statistics of each layer, and a short past. One that is not in every report keeps its last."""
 
     def __init__(self) -> None:
-        self._recent: deque[LayerStats] = deque(maxlen=RECENT_LAYERS)
+        self._recent: deque[LayerReport] = deque(maxlen=RECENT_LAYERS)
         self._newest: dict[str, LayerStats] = {}
-        self._course: Course[LayerStats] = Course()
-        self._unpacked: dict[int, Mapping[str, Floats]] = {}
-        self._n = 0
+        self._course: Course[LayerReport] = Course()
         self._table: LayerTable | None = None
 
     def add(self, stats: LayerStats) -> None:
-        self._recent.append(stats)
+        report = LayerReport(stats)
+        self._recent.append(report)
         self._newest |= dict.fromkeys(stats.stats, stats)
         if GRAD_NORM in stats.stats:
-            self._course.add(stats.step, stats)
+            self._course.add(stats.step, report)
         self._table = None
 
     def table(self, hello: Hello | None) -> LayerTable:
@@ -218,35 +236,24 @@ class LayerHistory:
         if hello is None or not hello.layers:
             return EMPTY.layers
         if self._table is None or len(self._table.layers) != len(hello.layers):
-            self._unpack(len(hello.layers))
             self._table = self._build(tuple(hello.layers))
         return self._table
 
-    def _unpack(self, n: int) -> None:
-        """The reports that are shown, each unpacked once: of a long run that is read, most never are."""
-        known, self._n = self._unpacked if n == self._n else {}, n
-        shown = {id(stats): stats for stats in (*self._recent, *(stats for _, stats in self._course.rows))}
-        self._unpacked = {
-            number: known.get(number) or {key: rows.layer_values(column, n) for key, column in stats.stats.items()}
-            for number, stats in shown.items()
-        }
-
     def _build(self, layers: tuple[Layer, ...]) -> LayerTable:
-        n, recent = len(layers), [self._unpacked[id(stats)] for stats in self._recent]
-        nothing = np.full(n, np.nan)
-        keys = dict.fromkeys(key for values in recent for key in values)
-        steps = np.array([stats.step for stats in self._recent], np.int64)
+        n = len(layers)
+        steps = np.array([report.stats.step for report in self._recent], np.int64)
         measured = {}
         for key, stats in self._newest.items():
             index, _ = rows.layer_points(stats.stats[key], n)
-            measured[key] = np.isin(np.arange(n), index)
-        unpacked = [(step, self._unpacked[id(stats)][GRAD_NORM]) for step, stats in self._course.rows]
-        course, course_steps = table_of(unpacked)
+            measured[key] = np.zeros(n, np.bool_)
+            measured[key][index[index < n]] = True
+        has_norms = any(GRAD_NORM in report.stats.stats for report in self._recent)
+        course, course_steps = table_of([(step, report.norms(n)) for step, report in self._course.rows])
         return LayerTable(
             step=int(steps[-1]) if len(steps) else 0,
             layers=layers,
             latest={key: rows.layer_values(stats.stats[key], n) for key, stats in self._newest.items()},
-            recent={key: np.stack([values.get(key, nothing) for values in recent]) for key in keys},
+            recent={GRAD_NORM: np.stack([report.norms(n) for report in self._recent])} if has_norms else {},
             recent_steps=steps,
             measured=measured,
             course=course,
@@ -268,6 +275,7 @@ class ClassHistory:
         self._before: deque[Counts] = deque()
         self._course: Course[Floats] = Course()
         self._confused: NDArray[np.int64] | None = None
+        self._table: tuple[Hello | None, ClassTable] | None = None
 
     def add(self, counts: ClassCounts) -> None:
         correct, total, _ = rows.counts_of(counts)
@@ -277,14 +285,21 @@ class ClassHistory:
         self._newest.append((correct, total))
         self._course.add(counts.step, _share(correct, total))
         self._confused = rows.confused_of(counts)
+        self._table = None
         while _samples(self._newest) - _samples([self._newest[0]]) >= self._samples:
             self._before.append(self._newest.popleft())
         while self._before and _samples(self._before) - _samples([self._before[0]]) >= self._samples:
             self._before.popleft()
 
     def table(self, hello: Hello | None) -> ClassTable:
+        """Built once for each report, as that of the layers."""
         if not self._newest:
             return ClassTable(split=self._split)
+        if self._table is None or self._table[0] is not hello:
+            self._table = hello, self._build(hello)
+        return self._table[1]
+
+    def _build(self, hello: Hello | None) -> ClassTable:
         correct, total = _sum(self._newest)
         names = tuple(hello.classes) if hello is not None else ()
         names += tuple(str(index) for index in range(len(names), len(total)))

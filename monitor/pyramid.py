@@ -11,8 +11,9 @@ untouched, so a view is a handful of references and a length.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Generic, TypeVar
+import sys
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +22,13 @@ from monitor.model import Columns, Floats, Steps
 
 FACTOR = 8
 _FIRST_CAPACITY = 64
+#: So many values are made into blocks at once; up to so many at the end are folded one by one.
+_WORTH = FACTOR * FACTOR
+#: So many values are folded one by one: to look for blocks among them would take longer.
+_FEW = 2048
+
+#: Windows whose columns are kept: those of the charts on a screen.
+_WINDOWS = 8
 
 Indices = NDArray[np.int64]
 
@@ -114,17 +122,25 @@ class Level:
 
     def __init__(self) -> None:
         self._low, self._high, self._total, self._finite = (Appendable(np.float64) for _ in range(4))
+        self._all: Blocks | None = None
 
     def __len__(self) -> int:
         return len(self._low)
 
     def append(self, blocks: Blocks) -> None:
+        self._all = None
         self._low.append(blocks.low)
         self._high.append(blocks.high)
         self._total.append(blocks.total)
         self._finite.append(blocks.finite)
 
-    def blocks(self, part: slice = slice(None)) -> Blocks:
+    def blocks(self) -> Blocks:
+        """All of them; the same object until there are more, for most views come before the next one is whole."""
+        if self._all is None:
+            self._all = Blocks(*(array.view() for array in (self._low, self._high, self._total, self._finite)))
+        return self._all
+
+    def part(self, part: slice) -> Blocks:
         return Blocks(*(array.view()[part] for array in (self._low, self._high, self._total, self._finite)))
 
 
@@ -137,6 +153,7 @@ class Series:
         self._steps: Appendable[np.int64] | None = None  # None as long as they count up by one from the first
         self._first_step = 0
         self._levels: list[Level] = []
+        self._folded: dict[tuple[int, int, int], tuple[int, Columns]] = {}
 
     def __len__(self) -> int:
         return len(self._values)
@@ -166,7 +183,7 @@ class Series:
         self._build()
         values, steps = self._values.view(), None if self._steps is None else self._steps.view()
         levels = tuple(level.blocks() for level in self._levels)
-        return View(self.key, values, steps, self._first_step, levels)
+        return View(self.key, values, steps, self._first_step, levels, self._folded)
 
     def _build(self) -> None:
         """Complete the blocks that have become whole since the last view, floor by floor."""
@@ -178,14 +195,23 @@ class Series:
                     return
                 self._levels.append(Level())
             level = self._levels[height]
-            first, last = len(level), below // FACTOR
+            first, last = len(level), below // FACTOR if height else below // _WORTH * (_WORTH // FACTOR)
             if first == last:
                 return
             part = slice(first * FACTOR, last * FACTOR)
             level.append(
-                eighths(singles(self._values.view()[part]) if height == 0 else self._levels[height - 1].blocks(part))
+                eighths(singles(self._values.view()[part]) if height == 0 else self._levels[height - 1].part(part))
             )
             height += 1
+
+
+def _after(columns: Columns, first: int, fresh: Columns) -> Columns:
+    """The columns with those from ``first`` on in their place."""
+
+    def together(name: str) -> NDArray[Any]:
+        return np.concatenate([getattr(columns, name)[:first], getattr(fresh, name)])
+
+    return Columns(columns.start, columns.width, *map(together, ("low", "high", "mean", "count", "bad")))
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,6 +223,8 @@ class View:
     steps: Steps | None
     start: int
     levels: tuple[Blocks, ...]
+    #: By first step, width and number: of how many values these columns were folded. All views of a series share it.
+    folded: dict[tuple[int, int, int], tuple[int, Columns]] = field(default_factory=dict, compare=False)
 
     def __len__(self) -> int:
         return len(self.values)
@@ -223,6 +251,28 @@ class View:
         return self._points(int(begin), int(end))
 
     def columns(self, start: int, width: int, n: int) -> Columns:
+        """What was folded for an earlier view is taken from there: only columns with newer values are folded anew."""
+        wanted, size = (start, width, n), len(self.values)
+        known_size, known = self.folded.get(wanted, (0, None))
+        if known is None or not 0 < known_size <= size:
+            found = self._columns(start, width, n)
+        elif (first := self._column_of(known_size, start, width)) >= n:
+            found = known
+        else:
+            found = _after(known, first, self._columns(start + first * width, width, n - first))
+        if len(self.folded) >= _WINDOWS and wanted not in self.folded:
+            self.folded.clear()
+        self.folded[wanted] = size, found
+        return found
+
+    def _column_of(self, index: int, start: int, width: int) -> int:
+        """The column that a value falls into; one beyond all for the value that is yet to come."""
+        if index >= len(self.values):
+            return sys.maxsize
+        step = self.start + index if self.steps is None else int(self.steps[index])
+        return max((step - start) // width, 0)
+
+    def _columns(self, start: int, width: int, n: int) -> Columns:
         edges = self._index(start + width * np.arange(n + 1, dtype=np.int64))
         folded = self._fold(edges[:-1], edges[1:])
         count, finite = np.diff(edges), folded.finite.astype(np.int64)
@@ -252,7 +302,7 @@ class View:
 
     def _fold(self, begins: Indices, ends: Indices) -> Blocks:
         height = self._height(int((ends - begins).max(initial=0)))
-        if height == 0:
+        if height == 0 or int(ends.max() - begins.min()) <= _FEW:
             return self._fold_values(begins, ends)
         size = FACTOR**height
         first = -(-begins // size)

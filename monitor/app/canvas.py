@@ -155,6 +155,14 @@ class Canvas:
         self.write(x, y, spans)
         return x
 
+    def box(self, pen: int) -> None:
+        """A rounded frame along the edges, drawn before anything else."""
+        for y, (start, end) in ((0, "╭╮"), (self.height - 1, "╰╯")):
+            self.put(0, y, start + "─" * (self.width - 2) + end, pen)
+        for x in (0, self.width - 1):
+            self.codes[1:-1, x] = ord("│")
+            self.pens[1:-1, x] = pen
+
     def fill(self, area: Area, pen: int) -> None:
         """Give the cells of an area a pen and leave their signs."""
         x, y, width, height = area
@@ -180,15 +188,21 @@ class Canvas:
         differs = (self.codes != before.codes) | (self.pens != before.pens)
         runs = []
         for y in np.flatnonzero(differs.any(axis=1)).tolist():
-            at = np.flatnonzero(differs[y])
+            at = differs[y].nonzero()[0]
+            if at[-1] - at[0] < len(at) + _APART:
+                runs.append(self._run(y, int(at[0]), int(at[-1]) + 1))
+                continue
             breaks = np.flatnonzero(np.diff(at) > _APART)
             starts, stops = at[np.concatenate([[0], breaks + 1])], at[np.concatenate([breaks, [-1]])] + 1
-            for first, stop in zip(starts.tolist(), stops.tolist(), strict=True):
-                if self._has_wide:  # never begin or end within a double-width sign
-                    first -= self.codes[y, first] == 0  # noqa: PLW2901
-                    stop += stop < self.width and self.codes[y, stop] == 0  # noqa: PLW2901
-                runs.append(Run(y, int(first), int(stop - first)))
+            runs += [self._run(y, *ends) for ends in zip(starts.tolist(), stops.tolist(), strict=True)]
         return runs
+
+    def _run(self, y: int, first: int, stop: int) -> Run:
+        """From one cell to before another; never beginning or ending within a double-width sign."""
+        if self._has_wide:
+            first -= int(self.codes[y, first] == 0)
+            stop += int(stop < self.width and self.codes[y, stop] == 0)
+        return Run(y, first, stop - first)
 
     def text(self, y: int) -> str:
         """A row as plain text."""
@@ -204,5 +218,8 @@ class Canvas:
         edges = [0, *(np.flatnonzero(np.diff(pens)) + 1).tolist(), self.width]
         text = codes.tobytes().decode("utf-32-le")
         styles = palette.styles
-        segments = [Segment(text[a:b].replace("\0", ""), styles[pens[a]]) for a, b in pairwise(edges) if a < b]
+        inks = pens[edges[:-1]].tolist()
+        segments = [Segment(text[a:b], styles[ink]) for (a, b), ink in zip(pairwise(edges), inks, strict=True)]
+        if self._has_wide:
+            segments = [Segment(text.replace("\0", ""), style) for text, style, _ in segments]
         return Strip(segments, self.width)

@@ -70,7 +70,7 @@ def scale_for(arrays: Sequence[Floats], *, log: bool = False, quantiles: tuple[f
     for and not all values are positive, the scale is linear.
     """
     kept = [np.clip(a[np.isfinite(a)], -_HUGE, _HUGE) for a in arrays]
-    ends = [np.quantile(kept[0], quantiles)] if kept and len(kept[0]) else []
+    ends = [_quantiles(kept[0], quantiles)] if kept and len(kept[0]) else []
     ends += [np.array([a.min(), a.max()]) for a in kept[1:] if len(a)]
     if not ends:
         return Scale(0.0, 1.0)
@@ -84,6 +84,12 @@ def scale_for(arrays: Sequence[Floats], *, log: bool = False, quantiles: tuple[f
     grid = round_step((high - low) / 12)
     low, high = math.floor(low / grid + 1e-9) * grid, math.ceil(high / grid - 1e-9) * grid
     return Scale(10**low, 10**high, log=True) if log else Scale(low, high)
+
+
+def _quantiles(values: Floats, shares: tuple[float, float]) -> Floats:
+    """As ``np.quantile``, at a fifth of its price for so few values."""
+    ends: Floats = np.interp(np.array(shares) * (len(values) - 1), np.arange(len(values)), np.sort(values))
+    return ends
 
 
 def round_step(at_least: float) -> float:

@@ -10,6 +10,7 @@ from collections.abc import Hashable, Sequence
 from typing import Any, ClassVar
 
 from textual import events
+from textual.filter import ANSIToTruecolor
 from textual.geometry import Region
 from textual.message import Message
 from textual.strip import Strip
@@ -48,6 +49,7 @@ class Panel(Widget):
         super().__init__(*args, **kwargs)
         self.scene: Scene | None = None
         self._grid: Canvas | None = None
+        self._strips: list[Strip | None] = []  # of the rows of the grid, made when they are first asked for
         self._palette: Palette | None = None  # whose pens the grid holds
         self._drawn_s = float("-inf")
         self.is_late = False
@@ -89,17 +91,40 @@ class Panel(Widget):
             before = None
         self._grid, self._palette, self._drawn_s = canvas, scene.palette, scene.now_s
         runs = canvas.changed(before)
+        if before is None:
+            self._strips = [None] * height
+        for run in runs:
+            self._strips[run.y] = None
         if runs:
             self.refresh(*[Region(run.x, run.y, run.width, 1) for run in runs])
 
     def on_resize(self, event: events.Resize) -> None:
         self._draw(*event.size)
 
+    def render_lines(self, crop: Region) -> list[Strip]:
+        """Past Textual's cache of styles: a panel has no border, padding or opacity to put round its rows."""
+        width = self.size.width
+        strips = [self._strip(y, width) for y in crop.line_range]
+        return strips if crop.width == width else [strip.crop(crop.x, crop.right) for strip in strips]
+
     def render_line(self, y: int) -> Strip:
+        return self._strip(y, self.size.width)
+
+    def _strip(self, y: int, width: int) -> Strip:
         grid, palette = self._grid, self._palette
         if palette is None or grid is None or y >= grid.height:
-            return Strip.blank(self.size.width, palette.background() if palette else self.rich_style)
-        return grid.strip(y, palette)
+            return self._filtered(Strip.blank(width, palette.background() if palette else self.rich_style))
+        strip = self._strips[y]
+        if strip is None:
+            strip = self._strips[y] = self._filtered(grid.strip(y, palette))
+        return strip if grid.width == width else strip.adjust_cell_length(width, palette.background())
+
+    def _filtered(self, strip: Strip) -> Strip:
+        """As NO_COLOR wants it; a terminal with colours of its own gets those from us, none is to be translated."""
+        for line_filter in self.app.get_line_filters():
+            if not isinstance(line_filter, ANSIToTruecolor):
+                strip = strip.apply_filter(line_filter, self.background_colors[1])
+        return strip
 
     def on_click(self, event: events.Click) -> None:
         event.stop()
@@ -138,11 +163,7 @@ class Panel(Widget):
         focused = scene.view.focus == self.id
         pen = palette.pen("crit" if urgent and focused else "crit_low" if urgent else "train" if focused else "frame")
         width, last = canvas.width, canvas.height - 1
-        for y, (start, end) in ((0, "╭╮"), (last, "╰╯")):
-            canvas.put(0, y, start + "─" * (width - 2) + end, pen)
-        for y in range(1, last):
-            canvas.put(0, y, "│", pen)
-            canvas.put(width - 1, y, "│", pen)
+        canvas.box(pen)
         title = clip(self.TITLE, width - 6)
         x = canvas.put(2, 0, f" {title} ", palette.pen("hi" if focused else "text", bold=True))
         if left and x + spans_len(left) + 2 <= width:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import cached_property
 from typing import Final
 
 import numpy as np
@@ -73,7 +74,7 @@ class View:
         return replace(self.released(), overlay=(), ghost=False, attention=Attention())
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Scene:
     """One moment of the screen. Drawing is a function of this and of the panel's own cursor.
 
@@ -123,7 +124,7 @@ class Scene:
         """The window of all charts, in ``columns`` dot columns."""
         return fit(*self.shown, columns, follow_end=self.shown != self.steps and self.view.held is None)
 
-    @property
+    @cached_property
     def steps(self) -> tuple[int, int]:
         """The first and the last step that anything is known of."""
         snapshot = self.snapshot

@@ -132,10 +132,13 @@ def average(values: Floats, smoothing: float) -> Floats:
     """Exponential average with bias correction over the finite values; the others stay as they are."""
     out: Floats = values.copy()
     total = weight = 0.0
-    for index in np.flatnonzero(np.isfinite(values)):
-        total = smoothing * total + (1 - smoothing) * float(values[index])
+    at = np.flatnonzero(np.isfinite(values))
+    means = []
+    for value in values[at].tolist():
+        total = smoothing * total + (1 - smoothing) * value
         weight = smoothing * weight + (1 - smoothing)
-        out[index] = total / weight
+        means.append(total / weight)
+    out[at] = means
     return out
 
 

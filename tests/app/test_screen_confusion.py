@@ -80,6 +80,13 @@ async def test_of_a_selected_class_only_its_own_are_told_and_its_row_is_marked()
         assert sum("3▸" in line for line in bedside.lines) == 1
 
 
+async def test_a_filter_of_the_classes_is_one_of_the_words_too():
+    async with shown(run(FEW)) as bedside:
+        await bedside.press("5", "z", "slash", "7", "enter")
+        assert "7 taken for 1: 120 of 1,000" in bedside.text
+        assert "3 taken for" not in bedside.text
+
+
 def test_a_share_of_a_class_is_a_level_of_heat_on_a_log_scale_and_none_is_none():
     level = confusion.levels(table({(3, 8): 100, (3, 5): 10, (3, 1): 1}))
 

@@ -24,7 +24,8 @@ _SIZE = (120, 40)
 def report(*, quick: bool) -> str:
     seconds = 8.0 if quick else 20.0
     imports_s = _imports_s(3 if quick else 9)
-    rows = [*_live(seconds), *_keys(40 if quick else 100), *_stalled(), *_opened(imports_s, quick)]
+    rows = [*_live(seconds), *_steps(20 if quick else 90), *_keys(40 if quick else 100), *_stalled()]
+    rows += _opened(imports_s, quick)
     return table(("at 120x40, truecolor", "measured", "bar", ""), rows)
 
 
@@ -88,7 +89,33 @@ def _env() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": str(_HERE.parents[1]), "LANG": "C.UTF-8"}
 
 
-# --------------------------------------------------------------------------------------- keys, and a line that hangs
+# -------------------------------------------------------------------------------- steps, keys, and a line that hangs
+
+
+def _steps(count: int) -> Iterator[list[str]]:
+    """From the end of a step in the training process to the first frame that is as new as it."""
+    say("screen: steps")
+    waits_s = []
+    feed = subprocess.Popen(
+        [sys.executable, str(_HERE / "step_feed.py"), "feed0004"], env=_env(), stdout=subprocess.PIPE, text=True
+    )
+    try:
+        with _watch("feed0004") as terminal:
+            live_s = terminal.shows("vitals") + 2
+            assert feed.stdout is not None
+            for line in feed.stdout:
+                step, put_s = int(line.split()[0]), float(line.split()[1])
+                if put_s < live_s:
+                    continue
+                # The title says how far it is, in percent of a hundred steps; two steps may come in one frame.
+                seen_s = terminal.shows(rf"steps ({step}|{step + 1})%\x07(?s:.*?)2026l", 10)
+                waits_s.append(seen_s - put_s)
+                if len(waits_s) == count:
+                    break
+    finally:
+        feed.kill()
+        feed.wait()
+    yield _row("2 steps/s: step to screen, 95th percentile", float(np.percentile(waits_s, 95)), 0.5, "s", 2)
 
 
 def _keys(presses: int) -> Iterator[list[str]]:

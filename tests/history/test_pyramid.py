@@ -73,7 +73,7 @@ def test_a_spike_of_one_step_is_seen_at_every_zoom(width):
 def test_a_long_series_has_its_blocks_ready():
     series, _, _ = series_of(np.ones(100_000), chunk=4096)
 
-    assert [len(level.low) for level in series.view().levels] == [12_500, 1562, 195, 24, 3]
+    assert [len(level.low) for level in series.view().levels] == [12_496, 1562, 195, 24, 3]
 
 
 def test_blocks_are_the_same_whenever_views_are_taken():
@@ -130,3 +130,35 @@ def test_steps_that_stop_counting_by_one_are_kept():
     series.append(np.array([7, 9]), np.array([7.0, 9.0]))
 
     assert series.view().tail(5)[0].tolist() == [1, 2, 3, 7, 9]
+
+
+@pytest.mark.parametrize("every", [1, 3])
+def test_columns_that_an_earlier_view_folded_are_those_of_a_series_that_was_never_looked_at(every):
+    rng = np.random.default_rng(5)
+    watched, steps, values = Series("watched"), [], []
+    step = 100
+    for _ in range(40):
+        more = rng.integers(1, 90)
+        at = step + every * np.arange(more)
+        step = int(at[-1]) + (0 if every == 3 else 1)  # a validation repeats the step before it
+        part = np.where(rng.random(more) < 0.1, np.nan, rng.standard_normal(more))
+        steps.append(at)
+        values.append(part)
+        watched.append(at, part)
+        for window in ((100, 16, 120), (100, 64, 70), (700, 8, 40)):
+            untouched = Series("untouched")
+            untouched.append(np.concatenate(steps), np.concatenate(values))
+            found, expected = watched.view().columns(*window), untouched.view().columns(*window)
+            for name in ("low", "high", "mean", "count", "bad"):
+                np.testing.assert_allclose(getattr(found, name), getattr(expected, name), rtol=1e-9, atol=1e-12)
+
+
+def test_a_view_that_is_older_than_the_columns_kept_has_its_own():
+    series = Series("key")
+    series.append(1, np.ones(10))
+    before = series.view()
+    series.append(11, np.full(10, 5.0))
+
+    assert series.view().columns(1, 10, 2).mean.tolist() == [1.0, 5.0]
+    assert before.columns(1, 10, 2).count.tolist() == [10, 0]
+    assert series.view().columns(1, 10, 2).mean.tolist() == [1.0, 5.0]

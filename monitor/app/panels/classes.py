@@ -75,7 +75,7 @@ class ClassesPanel(ListPanel):
         only = self.items[self.index] if self.cursor is not None else None
         only = only if isinstance(only, int) else None
         places = confusion.places(canvas.width, canvas.height, table, _BARS)
-        confusion.draw_words(canvas, scene, places.words, table, only)
+        confusion.draw_words(canvas, scene, places.words, table, only, set(self.items))
         if places.matrix is not None:
             confusion.draw_matrix(canvas, scene, places.matrix, table, only)
         return places.classes

@@ -5,6 +5,7 @@ Part of the panel of the classes when it is over the whole screen.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -66,12 +67,12 @@ def _lines(classes: int, rows: int) -> int:
     return classes if 2 * classes + _FEWEST <= rows else (classes + 1) // 2
 
 
-def worst(table: ClassTable, only: int | None = None) -> list[Confusion]:
-    """The pairs that were confused, the most samples first; ``only`` those of one class."""
+def worst(table: ClassTable, targets: Collection[object]) -> list[Confusion]:
+    """The pairs that were confused, the most samples first, as far as they are of these classes."""
     if table.confused is None:
         return []
     found = [Confusion(t, p, int(table.confused[t, p])) for t, p in np.argwhere(table.confused > 0).tolist()]
-    return sorted((one for one in found if only in (None, one.target)), key=lambda one: -one.samples)
+    return sorted((one for one in found if one.target in targets), key=lambda one: -one.samples)
 
 
 def why_none(table: ClassTable) -> str:
@@ -84,8 +85,10 @@ def why_none(table: ClassTable) -> str:
     return "the probe of this run did not count pairs of classes, or its file was thinned"
 
 
-def draw_words(canvas: Canvas, scene: Scene, area: Area, table: ClassTable, only: int | None) -> None:
-    """The worst confusions, a line each: ``3 taken for 8: 41 of 980``, and their share."""
+def draw_words(
+    canvas: Canvas, scene: Scene, area: Area, table: ClassTable, only: int | None, listed: Collection[object]
+) -> None:
+    """The worst confusions of the listed classes, or of ``only`` one: ``3 taken for 8: 41 of 980``, and the share."""
     palette = scene.palette
     title, text, dim = palette.pen("text", bold=True), palette.pen("text"), palette.pen("dim")
     of = f" of {clip(table.names[only], _NAME)}" if only is not None else ""
@@ -93,7 +96,7 @@ def draw_words(canvas: Canvas, scene: Scene, area: Area, table: ClassTable, only
     if table.confused is None:
         canvas.put(area.x + 1, area.y + 1, clip(why_none(table), area.width - 2), dim)
         return
-    found = worst(table, only)
+    found = worst(table, listed if only is None else [only])
     if not found:
         canvas.put(area.x + 1, area.y + 1, "none: every sample was right", palette.pen("ok"))
     for y, one in enumerate(found[: area.height - 1], start=area.y + 1):
