@@ -8,8 +8,9 @@ import shutil
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from monitor.feeds import Feed
 from monitor.feeds.continued import ContinuedFeed
@@ -26,6 +27,9 @@ from monitor.remote import RemoteError
 from monitor.remote.reach import SCHEMES, Reached, reach
 from monitor.session import Session, state_at_end
 from monitor.tail import Tail, ending, printable
+
+if TYPE_CHECKING:
+    from monitor.settings import Settings
 
 SICK, USAGE = 1, 2
 #: Rows of the list of runs.
@@ -148,37 +152,47 @@ def watch(text: str | None, *, fps: float | None = None, ascii_only: bool = Fals
         target = _chosen() if text is None else resolve(text)
     except (TargetError, SettingsError) as error:
         return _refuse("watch", error)
+    settings = replace(settings, fps=fps or settings.fps, ascii=ascii_only or settings.ascii)
+    far = target.far
+    session = Session(target.feed, source=target.name, runs=far_rows(far) if far else run_rows)
+    session.start()
+    try:
+        status = _show(session, far, settings, read_only=read_only)
+    finally:
+        session.close()
+    print(parting(session.latest(), text if far else None))
+    return status
+
+
+def _show(session: Session, far: Reached | None, settings: Settings, *, read_only: bool) -> int:
+    """The screen, until the person leaves it; the run is read while it is imported. Returns the exit status."""
     from monitor.app.app import MonitorApp
     from monitor.definitions import definition
     from monitor.doing import act
     from monitor.shelf import Shelf
     from monitor.visits import Visits
 
-    far = target.far
-    session = Session(target.feed, source=target.name, runs=far_rows(far) if far else run_rows)
     shelf = Shelf(lambda run_id: None if far else _other(run_id))
     visits = Visits(registry.home() / "screen")
-    session.start()
+    hand = far.act if far else act
+    app = MonitorApp(
+        session.latest,
+        act=None if read_only else hand,
+        fps=settings.fps,
+        ascii=settings.ascii,
+        theme=settings.theme,
+        keys=settings.keys,
+        signals=settings.signals,
+        explain=definition,
+        open_run=shelf.open,
+        recall=visits.recall,
+        remember=visits.remember,
+    )
     try:
-        hand = far.act if far else act
-        MonitorApp(
-            session.latest,
-            act=None if read_only else hand,
-            fps=fps or settings.fps,
-            ascii=ascii_only or settings.ascii,
-            theme=settings.theme,
-            keys=settings.keys,
-            signals=settings.signals,
-            explain=definition,
-            open_run=shelf.open,
-            recall=visits.recall,
-            remember=visits.remember,
-        ).run()
+        app.run()
     finally:
         shelf.close()
-        session.close()
-    print(parting(session.latest(), text if far else None))
-    return 0
+    return app.return_code or 0
 
 
 def _other(run_id: str) -> Feed | None:
