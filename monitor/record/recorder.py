@@ -132,7 +132,8 @@ class Recorder:
             self._audience.turn()
             self._answer()
             self._replies.turn()
-            self._publish_alerts(self._judge.turn())
+            if not (self._judge.is_behind and self._is_serving):  # what it judges again can wait
+                self._publish_alerts(self._judge.turn())
             self._bell.turn()
             for command, why in self._judge.reflexes():
                 self._commands.reflex(command, why, is_over=self._is_ending)
@@ -148,11 +149,16 @@ class Recorder:
             _unregister(self._hello)
 
     def _patience_ms(self) -> int:
-        if self._judge.is_behind or self._overviews.is_behind or not (self._desk.is_idle or self._desk.is_blocked):
+        if self._judge.is_behind or self._overviews.is_behind or self._is_serving:
             return 0
         is_leaving = self._farewell.is_gone and self._farewell.over_s is None
         is_waiting = self._desk.is_blocked or not self._replies.is_idle or is_leaving
         return _BUSY_MS if is_waiting else _TICK_MS
+
+    @property
+    def _is_serving(self) -> bool:
+        """Whether somebody takes a history as fast as it is sent."""
+        return not (self._desk.is_idle or self._desk.is_blocked)
 
     # ------------------------------------------------------------------------------- from the training process
 
