@@ -346,10 +346,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:
-        # Whoever read us has what he wanted; Python would complain once more when it closes standard output.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _close_output()  # whoever read us has what he wanted
         return 0
+    except OSError as error:  # a full disk, say
+        _close_output()
+        print(f"bedside: {error}", file=sys.stderr)
+        return USAGE
     return status
+
+
+def _close_output() -> None:
+    """Python would complain once more when it closes standard output."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _watch_newest() -> int:

@@ -310,6 +310,17 @@ def test_a_reader_that_closes_the_pipe_is_no_error(tmp_path):
     assert (done.returncode, done.stderr, len(done.stdout.splitlines())) == (0, "", 1)
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="Linux has a disk that is always full")
+def test_a_disk_without_room_for_what_is_printed_is_one_line_and_status_2(tmp_path):
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "monitor", "rules"],
+            env=environment(tmp_path), stdout=full, stderr=subprocess.PIPE, text=True, timeout=60, check=False,
+        )  # fmt: skip
+
+    assert (done.returncode, done.stderr) == (2, "bedside: [Errno 28] No space left on device\n")
+
+
 def test_ctrl_c_is_quiet(tmp_path):
     """A run whose recorder is alive but says nothing keeps `tail` waiting until the person has enough."""
     folder = tmp_path / "live"
