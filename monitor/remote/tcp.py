@@ -118,5 +118,6 @@ def _reason(seen: Counter[int], place: Place) -> str:
     if zmq.EVENT_CONNECTED in seen:
         return f"{place.ask} answers, but not with the key {keys.as_text(place.curve.server) if place.curve else ''}"
     return (
-        f"nobody answers at {place.ask}; is the run live, and does a firewall let that port and the next one through?"
+        f"nobody answers at {place.ask}; is the run live (one that is over is read by ssh:// or from its file), and "
+        "does a firewall let that port and the next one through?"
     )
