@@ -42,7 +42,7 @@ SECTIONS: dict[str, Callable[[argparse.Namespace], str]] = {
     "memory": lambda args: memory.report(rounds=1 if args.quick else 3),
     "disk": lambda _args: disk.report(steps=20_000),
     "start": lambda args: start.report(rounds=5 if args.quick else 25),
-    "screen": lambda args: screen.report(quick=args.quick),
+    "screen": lambda args: screen.report(quick=args.quick, peers=args.peers),
     "load": lambda args: load.report(seconds=20 if args.quick else 600),
 }
 

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import leet
 import numpy as np
 from figures import say, table, verdict
 from pseudo_terminal import PseudoTerminal
@@ -21,11 +22,13 @@ _IMPORTS = "import monitor.app.app, monitor.watching, monitor.doing, monitor.set
 _SIZE = (120, 40)
 
 
-def report(*, quick: bool) -> str:
+def report(*, quick: bool, peers: bool) -> str:
     seconds = 8.0 if quick else 20.0
     imports_s = _imports_s(3 if quick else 9)
     rows = [*_live(seconds), *_steps(20 if quick else 90), *_keys(40 if quick else 100), *_stalled()]
     rows += _opened(imports_s, quick)
+    if peers:
+        rows += leet.rows(seconds, 12 if quick else 60)
     return table(("at 120x40, truecolor", "measured", "bar", ""), rows)
 
 
