@@ -50,11 +50,12 @@ def check(loss_trail: Signal, context: RunContext, *, level: float = 1.0) -> Evi
     half = means.size // 2
     if float(means[:half].mean() - means[half:].mean()) > 0.02 / level * context.drop:  # cheap: it plainly falls
         return None
-    z = mann_kendall_z(means)
+    if not (z := mann_kendall_z(means)) > -1.6 / level:
+        return None
     gain = -theil_sen(means) * means.size / context.drop
     gain_se = difference_noise(means) * math.sqrt(12 / means.size) / context.drop
     # Noise that hides 2 % of the gain hides progress, too: then nothing can be said.
-    if not (z > -1.6 / level and gain < 0.01 / level and gain + 2 * gain_se < 0.02 / level):
+    if not (gain < 0.01 / level and gain + 2 * gain_se < 0.02 / level):
         return None
     steps = int(loss_trail.steps[-1] - loss_trail.steps[-length])
     is_early = context.level > 0.15 * context.start and rests_for_half(loss_trail, context)

@@ -1,10 +1,11 @@
-"""How long all rules take to judge a run of ten signals, in seconds of CPU, and which of them take it.
+"""How long all rules take to judge a run of ten signals, in seconds of CPU, which of them take it, and what is held.
 
 python -m tests.benchmarks.pace_of_rules [STEPS]      1,000,000 by default; the aim is 10 s on a quiet machine
 """
 
 from __future__ import annotations
 
+import pickle
 import sys
 import time
 from collections import Counter
@@ -45,9 +46,10 @@ def pages(steps: int) -> Iterator[wire.Batch]:
         yield batch(part, seq=i // PAGE + 1, first_step=i + 1, facts={} if i else CROSS_ENTROPY)
 
 
-def judged(steps: int) -> tuple[float, Counter[str]]:
-    """Seconds of CPU in all, and of each rule with the signals that it is given."""
+def judged(steps: int) -> tuple[float, tuple[int, int], Counter[str]]:
+    """Seconds of CPU, bytes held after a tenth and at the end, and seconds of each rule with what it is given."""
     engine, given, each = Engine(on_fault=fail), list(pages(steps)), Counter[str]()
+    tenth = max(1, len(given) // 10)
     ask = engine._ask
 
     def timed(watch, context, step):
@@ -56,21 +58,25 @@ def judged(steps: int) -> tuple[float, Counter[str]]:
         each[watch.rule.name] += time.thread_time() - began
 
     engine.hello(HELLO)
-    began = time.process_time()
-    for page in given:
-        engine.feed(page)
-    total = time.process_time() - began
+    total, held = 0.0, [0, 0]
+    for i, part in enumerate((given[:tenth], given[tenth:])):
+        began = time.process_time()
+        for page in part:
+            engine.feed(page)
+        total += time.process_time() - began
+        held[i] = len(pickle.dumps((engine._state, engine._incidents.alerts)))
     profiled = Engine(on_fault=fail)
     profiled.hello(HELLO)
     ask, profiled._ask = profiled._ask, timed
-    for page in given[: max(1, len(given) // 10)]:
+    for page in given[:tenth]:
         profiled.feed(page)
-    return total, each
+    return total, (held[0], held[1]), each
 
 
 def main(steps: int) -> None:
-    total, each = judged(steps)
+    total, (early, late), each = judged(steps)
     print(f"{steps:,} steps of 10 signals: {total:.1f} s of CPU, {1e6 * total / steps:.1f} us a step")
+    print(f"held: {early / 1024:.0f} KiB after a tenth of them, {late / 1024:.0f} KiB at the end")
     whole = sum(each.values())
     for name, seconds in each.most_common(12):
         print(f"  {name:20} {seconds / whole:5.0%} of the rules' share")
