@@ -18,9 +18,9 @@ True
 
 from __future__ import annotations
 
-from monitor.model import Action, Severity
+from monitor.model import Severity
 from monitor.rules.context import RunContext
-from monitor.rules.rule import STRUCTURE, Clock, Evidence, Gate, Rule, Signal
+from monitor.rules.rule import STRUCTURE, Clock, Evidence, Gate, Rule, Signal, stop_only
 
 #: Steps within which it is said; later it is no start.
 START = 64
@@ -40,17 +40,13 @@ def check(loss: Signal, context: RunContext, *, level: float = 1.0) -> Evidence 
     return Evidence({"loss": first, "chance": context.chance, "ratio": first / context.chance}, first_step=1)
 
 
-def offers(_found: Evidence, _context: RunContext) -> tuple[Action, ...]:
-    return (Action("stop"),)
-
-
 RULE = Rule(
     name="bad-start",
     signals=("loss",),
     severity=Severity.WARNING,
     summary="the first loss is {loss:.3g}, {ratio:.1f}x the {chance:.3g} of holding all classes for equally likely",
     action="Standardise the inputs, and initialise the last layer with a tenth of its gain",
-    offers=offers,
+    offers=stop_only,
     check=check,
     clock=Clock.STEPS,
     window=START,

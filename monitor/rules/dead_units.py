@@ -18,9 +18,9 @@ Source        Lu et al. 2019, arXiv:1903.06733 (dying ReLU); 0.8 and 5 probes ar
 
 from __future__ import annotations
 
-from monitor.model import Action, Severity
+from monitor.model import Severity
 from monitor.rules.context import RunContext
-from monitor.rules.rule import STRUCTURE, Clock, Evidence, Rule, Signal, listed, rounded
+from monitor.rules.rule import STRUCTURE, Clock, Evidence, Rule, Signal, listed, rounded, stop_only
 
 PROBES = 5
 SHARE, CRITICAL_SHARE = 0.8, 0.95
@@ -61,17 +61,13 @@ def action(found: Evidence, context: RunContext) -> str:
     )
 
 
-def offers(_found: Evidence, _context: RunContext) -> tuple[Action, ...]:
-    return (Action("stop"),)
-
-
 RULE = Rule(
     name="dead-units",
     signals=("dead_frac",),
     severity=Severity.WARNING,
     summary=summary,
     action=action,
-    offers=offers,
+    offers=stop_only,
     check=check,
     clock=Clock.LAYERS,
     window=8,

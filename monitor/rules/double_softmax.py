@@ -22,9 +22,9 @@ from __future__ import annotations
 
 import math
 
-from monitor.model import Action, Severity
+from monitor.model import Severity
 from monitor.rules.context import RunContext
-from monitor.rules.rule import Clock, Evidence, Rule
+from monitor.rules.rule import Clock, Evidence, Rule, stop_only
 
 #: What a binary loss has already applied, by the loss that applies it again.
 LAYER = {"cross_entropy": "softmax", "binary_cross_entropy_with_logits": "sigmoid"}
@@ -52,17 +52,13 @@ def action(_found: Evidence, context: RunContext) -> str:
     return f"Give {into} the logits: take the {LAYER.get(into, 'softmax')} out of the model, and start again"
 
 
-def offers(_found: Evidence, _context: RunContext) -> tuple[Action, ...]:
-    return (Action("stop"),)
-
-
 RULE = Rule(
     name="double-softmax",
     signals=(),
     severity=Severity.CRITICAL,
     summary=summary,
     action=action,
-    offers=offers,
+    offers=stop_only,
     check=check,
     clock=Clock.FACTS,
     hold=1,

@@ -23,9 +23,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from monitor.model import Action, Severity
+from monitor.model import Severity
 from monitor.rules.context import RunContext
-from monitor.rules.rule import STRUCTURE, Clock, Evidence, Gate, Rule, Signal
+from monitor.rules.rule import STRUCTURE, Clock, Evidence, Gate, Rule, Signal, stop_only
 
 EVALUATIONS = 8
 #: Above guessing: what was learned of the training set; what is chance in three evaluations, and in one.
@@ -54,10 +54,6 @@ def best_of_three(val_accuracy: Signal) -> float:
     return float(np.median(threes, axis=1).max())
 
 
-def offers(_found: Evidence, _context: RunContext) -> tuple[Action, ...]:
-    return (Action("stop"),)
-
-
 RULE = Rule(
     name="label-noise",
     signals=("train_accuracy", "val_accuracy", "val_total"),
@@ -67,7 +63,7 @@ RULE = Rule(
         "guessing gives {guess:.0%}"
     ),
     action="Look at 20 pairs of sample and label as the model gets them: one was shuffled or shifted alone",
-    offers=offers,
+    offers=stop_only,
     check=check,
     clock=Clock.EVALUATIONS,
     window=64,

@@ -17,9 +17,9 @@ Source        PyTorch's optimizers add to .grad; the check is by construction
 
 from __future__ import annotations
 
-from monitor.model import Action, Severity
+from monitor.model import Severity
 from monitor.rules.context import RunContext
-from monitor.rules.rule import Clock, Evidence, Rule
+from monitor.rules.rule import Clock, Evidence, Rule, stop_only
 
 LOOKS = 3
 
@@ -30,17 +30,13 @@ def check(context: RunContext, *, level: float = 1.0) -> Evidence | None:
     return Evidence({"steps": LOOKS}, first_step=context.fact_steps["gradients_kept"])
 
 
-def offers(_found: Evidence, _context: RunContext) -> tuple[Action, ...]:
-    return (Action("stop"),)
-
-
 RULE = Rule(
     name="missing-zero-grad",
     signals=(),
     severity=Severity.CRITICAL,
     summary="gradients are never cleared: each backward pass adds to those of all steps before",
     action="Call optimizer.zero_grad() before each backward pass, and start again",
-    offers=offers,
+    offers=stop_only,
     check=check,
     clock=Clock.FACTS,
     hold=1,

@@ -25,9 +25,9 @@ from __future__ import annotations
 
 import math
 
-from monitor.model import Action, Severity
+from monitor.model import Severity
 from monitor.rules.context import RunContext
-from monitor.rules.rule import STRUCTURE, TREND, Clock, Evidence, Gate, Rule, Signal
+from monitor.rules.rule import STRUCTURE, TREND, Clock, Evidence, Gate, Rule, Signal, stop_only
 from monitor.rules.statistics import block_means, mann_kendall_z, median
 
 WINDOW, STEPS, ROWS, BLOCKS = 256, 104, 8, 32
@@ -85,17 +85,13 @@ def action(found: Evidence, context: RunContext) -> str:
     )
 
 
-def offers(_found: Evidence, _context: RunContext) -> tuple[Action, ...]:
-    return (Action("stop"),)
-
-
 RULE = Rule(
     name="never-learns",
     signals=("loss",),
     severity=Severity.CRITICAL,
     summary=summary,
     action=action,
-    offers=offers,
+    offers=stop_only,
     check=check,
     clock=Clock.STEPS,
     window=WINDOW,

@@ -107,6 +107,11 @@ def no_offers(_found: Evidence, _context: RunContext) -> tuple[Action, ...]:
     return ()
 
 
+def stop_only(_found: Evidence, _context: RunContext) -> tuple[Action, ...]:
+    """Of a rule whose action is for the script: what the run does until then is lost."""
+    return (Action("stop"),)
+
+
 #: A format string over the evidence's numbers and ``where``, or a function where a number must be chosen.
 Text = str | Callable[[Evidence, RunContext], str]
 

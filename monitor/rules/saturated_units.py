@@ -21,9 +21,9 @@ Source        Glorot and Bengio 2010, "Understanding the difficulty of training 
 
 from __future__ import annotations
 
-from monitor.model import Action, Severity
+from monitor.model import Severity
 from monitor.rules.context import RunContext
-from monitor.rules.rule import STRUCTURE, Clock, Evidence, Gate, Rule, Signal, listed
+from monitor.rules.rule import STRUCTURE, Clock, Evidence, Gate, Rule, Signal, listed, stop_only
 
 PROBES = 5
 SHARE = 0.5
@@ -55,17 +55,13 @@ def action(found: Evidence, context: RunContext) -> str:
     return f"Normalise the inputs, initialise {names} with a smaller gain, or normalise what comes out of them"
 
 
-def offers(_found: Evidence, _context: RunContext) -> tuple[Action, ...]:
-    return (Action("stop"),)
-
-
 RULE = Rule(
     name="saturated-units",
     signals=("saturated_frac",),
     severity=Severity.WARNING,
     summary=summary,
     action=action,
-    offers=offers,
+    offers=stop_only,
     check=check,
     clock=Clock.LAYERS,
     window=8,

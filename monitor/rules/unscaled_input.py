@@ -22,9 +22,9 @@ from __future__ import annotations
 
 import math
 
-from monitor.model import Action, Severity
+from monitor.model import Severity
 from monitor.rules.context import RunContext
-from monitor.rules.rule import Clock, Evidence, Rule, Signal
+from monitor.rules.rule import Clock, Evidence, Rule, Signal, stop_only
 from monitor.rules.statistics import median
 
 LARGE_STD, STD = 20.0, 5.0
@@ -80,17 +80,13 @@ def action(found: Evidence, _context: RunContext) -> str:
     return f"Standardise the inputs, as (x - {found['mean']:.3g}) / {found['std']:.3g}, and start again"
 
 
-def offers(_found: Evidence, _context: RunContext) -> tuple[Action, ...]:
-    return (Action("stop"),)
-
-
 RULE = Rule(
     name="unscaled-input",
     signals=("input_mean", "input_std", "input_std_ratio", "act_std"),
     severity=Severity.WARNING,
     summary=summary,
     action=action,
-    offers=offers,
+    offers=stop_only,
     check=check,
     clock=Clock.LAYERS,
     window=10,

@@ -25,9 +25,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from monitor.model import Action, Floats, Severity
+from monitor.model import Floats, Severity
 from monitor.rules.context import RunContext
-from monitor.rules.rule import STRUCTURE, Clock, Evidence, Gate, Rule, Signal, listed
+from monitor.rules.rule import STRUCTURE, Clock, Evidence, Gate, Rule, Signal, listed, stop_only
 
 PROBES = 5
 DECADES, SMALL, STILL = 3.0, -5.0, -5.0
@@ -83,17 +83,13 @@ def summary(found: Evidence, _context: RunContext) -> str:
     )
 
 
-def offers(_found: Evidence, _context: RunContext) -> tuple[Action, ...]:
-    return (Action("stop"),)
-
-
 RULE = Rule(
     name="vanishing-gradient",
     signals=("layer_grad_norm", "update_ratio"),
     severity=Severity.WARNING,
     summary=summary,
     action="Use He initialisation with ReLU, residual connections, normalisation between the layers, or fewer layers",
-    offers=offers,
+    offers=stop_only,
     check=check,
     clock=Clock.LAYERS,
     window=8,
