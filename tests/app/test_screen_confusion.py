@@ -103,6 +103,8 @@ async def test_each_pair_has_the_colour_of_its_level_in_its_row_and_column():
         for target, taken_for, level in ((3, 3, 9), (3, 8, 6), (0, 0, 9)):
             x, y = bedside.lines[labels].index(f" {taken_for} ") + 1, labels - 10 + target
             assert bedside.style_at(x, y).color == palette.styles[palette.heat_cell(level, level)[1]].color
+        x = bedside.lines[labels].index(" 1 ") + 1
+        assert {bedside.lines[labels - 10][x + cell] for cell in range(5)} == {" ", "·"}, "no 0 was taken for a 1"
 
 
 @pytest.mark.parametrize(

@@ -126,8 +126,11 @@ def draw_matrix(canvas: Canvas, scene: Scene, area: Area, table: ClassTable, onl
     upper, lower = (level[::2], level[1::2]) if is_halved else (level, level)
     for row, cells in enumerate(zip(upper.tolist(), lower.tolist(), strict=True)):
         for column, halves in enumerate(zip(*cells, strict=True)):
-            sign, pen = palette.heat_cell(*halves)
-            canvas.put(x + column * wide, y + row, sign * wide, pen)
+            if max(halves) >= 0:
+                sign, pen = palette.heat_cell(*halves)
+                canvas.put(x + column * wide, y + row, sign * wide, pen)
+            else:
+                canvas.put(x + column * wide + wide // 2, y + row, "·", palette.pen("grid"))
     if not is_halved:
         for row, name in enumerate(table.names):
             canvas.put_right(x - 1, y + row, [(clip(name, names - 2), palette.pen("hi" if row == only else "text"))])
