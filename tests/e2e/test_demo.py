@@ -42,7 +42,13 @@ def test_a_healthy_training_raises_no_alarm_and_ends_with_0(world):
     assert (output.splitlines()[-1].endswith("finished"), errors) == (True, "")
 
 
-@pytest.mark.parametrize(("fault", "severity", "rules"), EXPECTED, ids=[fault for fault, _, _ in EXPECTED])
+@pytest.mark.parametrize(
+    ("fault", "severity", "rules"),
+    [
+        pytest.param(*each, id=each[0], marks=() if each[0] in ("overfit", "nan") else pytest.mark.slow)
+        for each in EXPECTED
+    ],
+)
 def test_a_fault_raises_its_own_alert_with_its_step_and_what_to_do(world, fault, severity, rules):
     process = headless(world, "--fault", fault)
     assert process.stdout is not None

@@ -19,7 +19,6 @@ from world import ROOT, eventually
 
 from monitor import actions
 from monitor.model import Action
-from monitor.record.runfile import read_run
 from monitor.rows import points_of
 from probe import wire
 
@@ -46,16 +45,9 @@ def do(world):
     return call
 
 
-def batches(world):
-    (path,) = world.run_files()
-    return [message for message in read_run(path) if isinstance(message, wire.Batch)]
-
-
 def newest(world, key):
     """The newest value of a series, from the run file."""
-    if not world.run_files():
-        return None
-    points = [value for batch in batches(world) for value in points_of(batch, key)[1].tolist()]
+    points = [value for batch in world.recorded(wire.Batch) for value in points_of(batch, key)[1].tolist()]
     return points[-1] if points else None
 
 
@@ -63,7 +55,7 @@ def commands_of(world):
     """The marks that commands left: name, who, what was applied."""
     return [
         (mark.command, mark.by, mark.applied)
-        for batch in batches(world)
+        for batch in world.recorded(wire.Batch)
         for mark in batch.marks
         if mark.kind == "command"
     ]
@@ -110,7 +102,7 @@ def test_a_run_is_held_and_goes_on_as_it_is_told(world, training, do):
     assert do("patient", "resume")[0] == 0
     assert do("patient", "resume") == (1, "", "bedside do: refused: it is not paused")
     eventually(lambda: len(commands_of(world)) == 4)
-    marks = [(mark.command, mark.text) for batch in batches(world) for mark in batch.marks]
+    marks = [(mark.command, mark.text) for batch in world.recorded(wire.Batch) for mark in batch.marks]
     assert ("note", "looked at the data") in [(name, text) for name, text in marks if name == "note"]
 
 
@@ -138,20 +130,19 @@ def test_an_interrupt_is_a_ctrl_c(world, training, do):
     assert "Interrupt: asked for by" in training.stderr.read()
 
 
-@pytest.mark.parametrize(
-    ("words", "complaint"),
-    [
-        (("lr", "x0"), "refused: factor is 0.0; a number above 0, at most 100, is needed"),
-        (("lr", "xnan"), "refused: factor is nan; a number above 0, at most 100, is needed"),
-        (("lr", "x-1"), "refused: factor is -1.0; a number above 0, at most 100, is needed"),
-        (("lr", "x101"), "refused: factor is 101.0; a number above 0, at most 100, is needed"),
-        (("lr", "x0.5", "--group", "head"), "refused: no parameter group 'head'; the groups are 0"),
-        (("detail", "0"), "refused: steps is 0; a whole number, 1 to 10000, is needed"),
-        (("undo",), "refused: nothing to undo"),
-    ],
-)
-def test_what_cannot_be_applied_is_refused_with_the_reason(training, do, words, complaint):
-    assert do("patient", *words) == (1, "", f"bedside do: {complaint}")
+def test_what_cannot_be_applied_is_refused_with_the_reason(training, do):
+    refused = {
+        ("lr", "x0"): "factor is 0.0; a number above 0, at most 100, is needed",
+        ("lr", "xnan"): "factor is nan; a number above 0, at most 100, is needed",
+        ("lr", "x-1"): "factor is -1.0; a number above 0, at most 100, is needed",
+        ("lr", "x101"): "factor is 101.0; a number above 0, at most 100, is needed",
+        ("lr", "x0.5", "--group", "head"): "no parameter group 'head'; the groups are 0",
+        ("detail", "0"): "steps is 0; a whole number, 1 to 10000, is needed",
+        ("undo",): "nothing to undo",
+    }
+
+    for words, reason in refused.items():
+        assert do("patient", *words) == (1, "", f"bedside do: refused: {reason}")
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,6 @@ import socket
 import pytest
 from world import eventually
 
-from monitor.record.runfile import read_run
 from monitor.rows import steps_of
 from probe import wire
 
@@ -22,12 +21,8 @@ def training(world):
     return process
 
 
-def batches(world):
-    return [message for path in world.run_files() for message in read_run(path) if isinstance(message, wire.Batch)]
-
-
 def newest_step(world):
-    return max(steps_of(batch)[-1] for batch in batches(world) if batch.rows)
+    return max(steps_of(batch)[-1] for batch in world.recorded(wire.Batch) if batch.rows)
 
 
 def test_a_run_is_paused_from_one_screen_and_resumed_from_the_next(world, terminal, training):
@@ -63,7 +58,9 @@ def test_a_yes_typed_ahead_of_the_question_leaves_the_run_as_it_was_and_so_does_
     before = newest_step(world)
     eventually(lambda: newest_step(world) > before + 20)
 
-    assert [mark.command for batch in batches(world) for mark in batch.marks if mark.kind == "command"] == []
+    assert [
+        mark.command for batch in world.recorded(wire.Batch) for mark in batch.marks if mark.kind == "command"
+    ] == []
 
 
 def test_the_learning_rate_that_is_typed_is_what_the_panel_shows_and_undo_takes_it_back(world, terminal, training):

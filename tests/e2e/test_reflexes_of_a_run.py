@@ -13,7 +13,6 @@ import sys
 import pytest
 from world import ROOT, eventually
 
-from monitor.record.runfile import read_run
 from probe import wire
 
 ME = f"{getpass.getuser()}@{socket.gethostname()}"
@@ -30,19 +29,14 @@ def poisoned(world):
     return start
 
 
-def recorded(world, kind):
-    """The messages of a kind in the run file."""
-    return [message for path in world.run_files() for message in read_run(path) if isinstance(message, kind)]
-
-
 def commands_of(world):
     """The marks that commands left: name and who."""
-    marks = [mark for batch in recorded(world, wire.Batch) for mark in batch.marks]
+    marks = [mark for batch in world.recorded(wire.Batch) for mark in batch.marks]
     return [(mark.command, mark.by) for mark in marks if mark.kind == "command"]
 
 
 def notices(world):
-    return [notice.text for notice in recorded(world, wire.Notice)]
+    return [notice.text for notice in world.recorded(wire.Notice)]
 
 
 def do(world, *words):
@@ -60,7 +54,7 @@ def test_a_run_that_nobody_watches_leaves_a_checkpoint_and_ends_well(world, pois
     assert "non-finite at step 60: stop, as on_alert says." in log
     assert commands_of(world) == [("stop", "reflex non-finite")]
     (checkpoint,) = world.home.rglob("step-*.pt")
-    (mark,) = [mark for batch in recorded(world, wire.Batch) for mark in batch.marks if mark.command == "stop"]
+    (mark,) = [mark for batch in world.recorded(wire.Batch) for mark in batch.marks if mark.command == "stop"]
     assert (mark.applied["path"], mark.step > 60) == (str(checkpoint), True)
 
 
@@ -70,7 +64,7 @@ def test_without_being_asked_nothing_is_done(world, poisoned):
 
     assert (training.returncode, out.startswith("digest"), log) == (0, True, "")
     eventually(lambda: not world.live_entries())
-    assert [alert.rule for alert in recorded(world, wire.Alert)][:1] == ["non-finite"]
+    assert [alert.rule for alert in world.recorded(wire.Alert)][:1] == ["non-finite"]
     assert commands_of(world) == []
 
 

@@ -11,14 +11,17 @@ import time
 import uuid
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
+
+from monitor.record.runfile import RunFileError, read_run
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
 #: Patience, not an expectation: how long a condition may take on a busy two-core machine before the test gives up.
 PATIENCE_S = 60.0
+Message = TypeVar("Message")
 
 
 def eventually(condition: Callable[[], object], what: Callable[[], str] | str = "") -> object:
@@ -76,6 +79,14 @@ class World:
 
     def run_files(self) -> list[Path]:
         return sorted((self.home / "runs").glob("*.bedside")) if (self.home / "runs").is_dir() else []
+
+    def recorded(self, kind: type[Message]) -> list[Message]:
+        """The messages of a kind in all run files, as far as they are written."""
+        found = []
+        for path in self.run_files():
+            with contextlib.suppress(RunFileError):  # nothing in it yet
+                found += [message for message in read_run(path) if isinstance(message, kind)]
+        return found
 
     def close(self) -> None:
         for process in self.started:

@@ -84,7 +84,7 @@ def values(path, key):
     return [float(value) for batch in batches for value in points_of(batch, key)[1]]
 
 
-@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("when", [pytest.param("before", marks=pytest.mark.slow), "after"])
 def test_the_ranks_of_a_job_share_one_id_and_the_next_job_has_another(job, tmp_path, when):
     first, second = job(when).printed, torchrun(tmp_path, when).printed
     assert [rank for rank, *_ in first] == ["0", "1"]
