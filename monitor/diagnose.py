@@ -88,7 +88,7 @@ def recorded(path: Path) -> Iterator[wire.Message]:
     try:
         yield from read_run(path)
     except RunFileError as error:
-        raise LogError(str(error)) from None
+        raise LogError(str(error).removeprefix(f"{path} ").rstrip(".")) from None  # the report names the file itself
 
 
 def is_run_file(path: Path) -> bool:
