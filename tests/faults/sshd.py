@@ -53,7 +53,8 @@ class Sshd:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
-        environment = f'BEDSIDE_HOME="{home}" OMP_NUM_THREADS=1'
+        # The shell there reads no start-up file of the developer's: one that is cut off may leave a lock behind.
+        environment = f'HOME="{folder}" BEDSIDE_HOME="{home}" OMP_NUM_THREADS=1'
         (folder / "known_hosts").write_text("train-box " + (folder / "host_key.pub").read_text())
         (folder / "sshd_config").write_text(SERVER.format(port=port, folder=folder, environment=environment))
         (folder / "ssh_config").write_text(CLIENT.format(port=port, folder=folder, user=getpass.getuser()))
