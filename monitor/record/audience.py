@@ -8,7 +8,7 @@ import zmq
 
 from monitor.record.door import Door
 
-#: Subscriptions to anything but everything, which no monitor makes, until everybody is put out.
+#: Subscriptions to anything but everything, which no monitor makes, until all are put out.
 MAX_STRANGE = 100
 
 
@@ -39,7 +39,12 @@ class Audience:
             self._sweep()
 
     def _sweep(self) -> None:
-        """Cut every connection: ZeroMQ forgets then what it asked for, and monitors come back by themselves."""
-        self._door.sweep()
-        self._live.unbind(self._address)
-        self._live.bind(self._address)
+        """Cut the connections: ZeroMQ forgets then what they asked for, and monitors come back by themselves.
+
+        Who asked is not known. Where the run is open to others it is taken to be one of them.
+        """
+        if self._door.is_open:
+            self._door.sweep()
+        else:
+            self._live.unbind(self._address)
+            self._live.bind(self._address)

@@ -63,6 +63,11 @@ class Door:
         self._secret = b"" if insecure else self._ring.own().secret
         self._bind()
 
+    @property
+    def is_open(self) -> bool:
+        """Whether the run has an endpoint."""
+        return self._places is not None
+
     def turn(self) -> None:
         """Answer who may come in; close and open once more when somebody may not any longer."""
         while self.requests.poll(0):

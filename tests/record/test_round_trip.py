@@ -60,6 +60,7 @@ def test_history_after_a_batch_begins_right_behind_it_although_pages_are_longer(
     process = toy_run.train(700, "wait", 0.001)
     assert process.stdout.readline() == "trained\n"
     monitor = monitor_of(toy_run.wait_live())
+    until(lambda: toy_run.summary_step() == 700)
     _, whole = monitor.history()
 
     _, rest = monitor.history(after_seq=3)
