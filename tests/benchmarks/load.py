@@ -18,8 +18,9 @@ STEPS_PER_S, SCALARS = 1000, 100
 _ON_S, _OFF_S = 9.0, 1.0
 #: The probe's own quantities of a step are some five more.
 _LOGGED = {f"scalar{number}": 0.5 * number for number in range(SCALARS - 5)}
-#: What the recorder may grow by after the first fifth, and what a scalar may take in the monitor, which keeps all.
-BAR_MIB, BAR_BYTES = 16, 12
+#: What the recorder may grow by after the first fifth, and what a scalar may take in the monitor, which keeps all: a
+#: million steps of ten series are to fit into 250 MB, the program's own 50 included.
+BAR_MIB, BAR_BYTES = 16, 20
 
 
 def report(seconds: float) -> str:
