@@ -1,7 +1,6 @@
 """What the probe costs, measured here and now. ``make bench`` prints it, ``make bench ARGS=--write`` puts it into
-docs/explanation/overhead.md, the load into reliability.md. It takes about twenty minutes, and ten more where wandb,
-TensorBoard and trackio can be installed beside (in environments of their own, in the user's cache folder;
-``--no-peers`` leaves them out).
+docs/explanation/overhead.md. It takes about twenty minutes, and ten more where wandb, TensorBoard and trackio can be
+installed beside (in environments of their own, in the user's cache folder; ``--no-peers`` leaves them out).
 
 Everything is a ratio or a difference within one run, and a median over rounds in which the sides take turns, so that
 a machine whose speed drifts drifts under both.
@@ -19,7 +18,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGE, RECORD_PAGE = (ROOT / "docs" / "explanation" / name for name in ("overhead.md", "reliability.md"))
+PAGE = ROOT / "docs" / "explanation" / "overhead.md"
 
 sys.path.insert(0, str(ROOT))
 os.environ["OMP_NUM_THREADS"] = "1"
@@ -56,11 +55,10 @@ def machine() -> str:
 
 def write(section: str, made: str) -> None:
     """Put a section's tables between its marks in the page."""
-    page = RECORD_PAGE if section == "load" else PAGE
-    before, begin, rest = page.read_text().partition(f"<!-- measured: {section} -->\n")
+    before, begin, rest = PAGE.read_text().partition(f"<!-- measured: {section} -->\n")
     _, end, after = rest.partition("<!-- /measured -->\n")
-    assert end, f"{page} has no place for {section}"
-    page.write_text(before + begin + made + end + after)
+    assert end, f"{PAGE} has no place for {section}"
+    PAGE.write_text(before + begin + made + end + after)
 
 
 def main() -> None:
