@@ -107,7 +107,7 @@ def _flaw_of_batch(batch: Batch) -> str | None:
         return "steps or times do not match the row count"
     if not -MAX_COUNT < batch.start < MAX_COUNT:
         return "start out of range"
-    if batch.rows and (found := _flaw_of_rows(steps_of(batch), times_of(batch))) is not None:
+    if batch.rows and (found := _flaw_of_rows(batch)) is not None:
         return found
     for key, column in batch.scalars.items():
         if not _fits(column, 8, batch.rows):
@@ -131,11 +131,13 @@ def _is_sound(points: Selection) -> bool:
     return not len(steps) or not (np.any(np.diff(steps) < 0) or steps[0] <= -MAX_COUNT or steps[-1] >= MAX_COUNT)
 
 
-def _flaw_of_rows(steps: Steps, times: Floats) -> str | None:
-    if np.any(np.diff(steps) < 0):
+def _flaw_of_rows(batch: Batch) -> str | None:
+    steps = steps_of(batch) if batch.steps else np.array([batch.start, batch.start + batch.rows - 1])
+    if (steps[1:] < steps[:-1]).any():
         return "steps fall"
     if not -MAX_COUNT < steps[0] <= steps[-1] < MAX_COUNT:
         return "steps out of range"
+    times = times_of(batch)
     return None if times.min() >= 0.0 and times.max() < MAX_TIME_S else "rows at no time"
 
 
