@@ -3,7 +3,8 @@ r"""The batches hold far fewer classes than a fair draw would: the data come sor
 Signals       labels_entropy: of the classes among a step's targets, nats; val_accuracy: one value an evaluation
 Formula       H = entropy of the classes among all targets so far, K of them, B samples a batch;
               fair = H - ln(1 + (K - 1) / B), which the mean entropy of a fair batch is not below;
-              mixed = mean of the newest 50 entropies;  hit = median of the newest 3 validation accuracies
+              mixed = mean of the newest 50 entropies, or of 32 at least where a busy machine has had fewer looks,
+              with 4 standard errors of that mean to spare;  hit = median of the newest 3 validation accuracies
 Fires         mixed < 0.5 fair and fair > 0.1; a notice, and a warning where hit < 0.8
 Evidence      entropy: mixed; fair; accuracy: hit
 Action        Shuffle the training data: DataLoader(..., shuffle=True).
@@ -30,7 +31,7 @@ from monitor.rules.context import RunContext
 from monitor.rules.rule import Evidence, Rule, Signal
 from monitor.rules.statistics import median
 
-POINTS = 50
+POINTS, FEWEST, ERRORS = 50, 32, 4.0
 SHARE, LEAST = 0.5, 0.1
 HARMED = 0.8
 EVALUATIONS = 3
@@ -44,16 +45,18 @@ def check(
     level: float = 1.0,
 ) -> Evidence | None:
     batch_size = context.facts.get("batch_size")
-    if len(labels_entropy) < POINTS or not isinstance(batch_size, int) or not context.targets.any():
+    newest = labels_entropy.values[-POINTS:]
+    if len(newest) < FEWEST or not isinstance(batch_size, int) or not context.targets.any():
         return None
     fair = fair_entropy(context.targets, batch_size)
-    mixed = float(labels_entropy.values[-POINTS:].mean())
-    if not (fair > LEAST and mixed < SHARE / level * fair):
+    mixed = float(newest.mean())
+    error = float(newest.std()) / math.sqrt(len(newest)) if len(newest) < POINTS else 0.0
+    if not (fair > LEAST and mixed + ERRORS * error < SHARE / level * fair):
         return None
     hit = median(val_accuracy.values[-EVALUATIONS:]) if len(val_accuracy) >= EVALUATIONS else math.nan
     return Evidence(
         {"entropy": mixed, "fair": fair, "accuracy": hit},
-        first_step=int(labels_entropy.steps[-POINTS]),
+        first_step=int(labels_entropy.steps[-len(newest)]),
         severity=Severity.WARNING if hit < HARMED else Severity.NOTICE,
     )
 

@@ -9,8 +9,10 @@ from tests.synthetic_runs import batch, falling, judge
 STEPS = 200
 
 
-def run(labels: np.ndarray, *, classes: int, val: float | None = None):
-    """A run fed with these targets, int[steps, samples]; ``val`` is its accuracy."""
+def run(labels: np.ndarray, *, classes: int, val: float | None = None, looks: int = STEPS):
+    """A run fed with these targets, int[steps, samples], of which the first ``looks`` are looked at; ``val`` is its
+    accuracy.
+    """
     steps, size = labels.shape
     counts = np.array([np.bincount(row, minlength=classes) for row in labels])
     share = counts / size
@@ -20,8 +22,10 @@ def run(labels: np.ndarray, *, classes: int, val: float | None = None):
         for step, packed in enumerate((wire.pack_steps(each.tolist()) for each in counts), 1)
     ]
     evaluations = {} if val is None else {step: {"val/accuracy": val} for step in range(20, steps + 1, 20)}
+    for step in range(1, min(looks, steps) + 1):
+        evaluations.setdefault(step, {})["labels/entropy"] = entropy[step - 1]
     made = batch(
-        {"train/loss": falling(steps), "labels/entropy": entropy},
+        {"train/loss": falling(steps)},
         facts={"objective": "cross_entropy", "classes": classes, "batch_size": size},
         val=evaluations,
     )
@@ -54,6 +58,17 @@ def test_sorted_data_that_the_validation_suffers_from_are_a_warning():
 def test_sorted_data_that_are_learned_all_the_same_stay_a_notice():
     (alert,) = run(sorted_labels(10), classes=10, val=0.95)
     assert alert.severity is Severity.NOTICE
+
+
+def test_forty_looks_are_enough_where_they_leave_no_doubt():
+    (alert,) = run(sorted_labels(10), classes=10, looks=40)
+    assert (alert.first_step, alert.raised_step) == (1, 96)
+    assert run(sorted_labels(10), classes=10, looks=31) == []
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_forty_looks_at_pairs_of_two_classes_leave_a_doubt(seed):
+    assert run(shuffled([0.5, 0.5], 2, seed), classes=2, looks=40) == []
 
 
 def test_two_sorted_classes_are_enough():
