@@ -33,7 +33,10 @@ def report(seconds: float) -> str:
     samples = []
     while training.poll() is None and watching.poll() is None:
         time.sleep(seconds / 50)
-        samples.append((_resident_mib(recorder_pid), _resident_mib(watching.pid)))
+        try:
+            samples.append((_resident_mib(recorder_pid), _resident_mib(watching.pid)))
+        except FileNotFoundError:  # the run is over
+            break
         say(f"load: recorder {samples[-1][0]:.0f} MiB, monitor {samples[-1][1]:.0f} MiB")
     paid = json.loads(training.communicate()[0])
     seen = json.loads(watching.communicate()[0])
