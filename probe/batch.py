@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Protocol
 
-from probe import wire
+from probe import packing, wire
 
 
 class Record(Protocol):
@@ -95,9 +95,9 @@ class BatchBuilder:
             wire.ClassCounts(
                 step=step,
                 split=split,
-                correct=wire.pack_steps(list(correct)),
-                total=wire.pack_steps(list(total)),
-                predicted=wire.pack_steps(list(predicted)),
+                correct=packing.pack_steps(list(correct)),
+                total=packing.pack_steps(list(total)),
+                predicted=packing.pack_steps(list(predicted)),
                 confused=None if pairs is None else _confused(pairs, len(total)),
             )
         )
@@ -117,8 +117,8 @@ class BatchBuilder:
             seq=seq,
             start=start,
             rows=rows,
-            steps=b"" if consecutive else wire.pack_steps(self._steps),
-            times_s=wire.pack_floats(self._times_s),
+            steps=b"" if consecutive else packing.pack_steps(self._steps),
+            times_s=packing.pack_floats(self._times_s),
             scalars={key: _scalar_column(*_in_order(parts), rows) for key, parts in self._columns().items()},
             layers=self._layers,
             classes=self._classes,
@@ -157,8 +157,8 @@ def _in_order(parts: list[_Part]) -> _Part:
 
 def _scalar_column(values: Sequence[float], at: list[int], rows: int) -> wire.Column:
     if len(values) < rows:
-        return wire.Column(values=wire.pack_floats(values), at=wire.pack_rows(at))
-    packed = wire.pack_floats(values)
+        return wire.Column(values=packing.pack_floats(values), at=packing.pack_rows(at))
+    packed = packing.pack_floats(values)
     # A constant (a learning rate, mostly) is sent once. Compared as bytes: NaN equals NaN, and 0.0 is not -0.0.
     return wire.Column(values=packed[:8] if packed == packed[:8] * rows else packed)
 
@@ -166,12 +166,12 @@ def _scalar_column(values: Sequence[float], at: list[int], rows: int) -> wire.Co
 def _confused(pairs: Sequence[float], classes: int) -> wire.Column:
     """Of classes x classes pairs those of different classes, as far as there are any."""
     at = [cell for cell, count in enumerate(pairs) if count and cell % (classes + 1)]
-    return wire.Column(values=wire.pack_steps([int(pairs[cell]) for cell in at]), at=wire.pack_rows(at))
+    return wire.Column(values=packing.pack_steps([int(pairs[cell]) for cell in at]), at=packing.pack_rows(at))
 
 
 def _layer_column(values: Sequence[float | None]) -> wire.Column:
     present = [value for value in values if value is not None]
     if len(present) == len(values):
-        return wire.Column(values=wire.pack_floats32(present))
+        return wire.Column(values=packing.pack_floats32(present))
     at = [index for index, value in enumerate(values) if value is not None]
-    return wire.Column(values=wire.pack_floats32(present), at=wire.pack_rows(at))
+    return wire.Column(values=packing.pack_floats32(present), at=packing.pack_rows(at))

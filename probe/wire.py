@@ -15,8 +15,6 @@ infinities apart, which JSON does not.
 from __future__ import annotations
 
 import enum
-from array import array
-from collections.abc import Sequence
 from typing import Any, Final, get_args
 
 import msgspec
@@ -398,23 +396,3 @@ def decode(frame: bytes) -> Message | None:
     except (msgspec.MsgspecError, ValueError, RecursionError):
         return None
     return message
-
-
-def pack_floats(values: Sequence[float]) -> bytes:
-    """float64, little-endian."""
-    return array("d", values).tobytes()
-
-
-def pack_floats32(values: list[float]) -> bytes:
-    """float32, little-endian; a value beyond float32's range becomes an infinity of its sign."""
-    return array("f", values).tobytes()
-
-
-def pack_steps(values: list[int]) -> bytes:
-    """int64, little-endian."""
-    return array("q", values).tobytes()
-
-
-def pack_rows(values: list[int]) -> bytes:
-    """uint32, little-endian; the ``at`` of a :class:`Column`."""
-    return array("I", values).tobytes()

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 
 from monitor.engine import Engine
-from probe import wire
+from probe import packing, wire
 
 LAYERS = ("conv1", "conv2", "head")
 CLASSES = ("cat", "dog", "owl")
@@ -46,18 +46,18 @@ def batch(
     columns = {key: wire.Column(np.asarray(v, "<f8").tobytes(), where.tobytes()) for key, v in scalars.items()}
     for key in dict.fromkeys(key for values in val.values() for key in values):
         at = [(row, val[step][key]) for row, (step, kind, _) in enumerate(order) if kind == 1 and key in val[step]]
-        columns[key] = wire.Column(wire.pack_floats([v for _, v in at]), wire.pack_rows([row for row, _ in at]))
+        columns[key] = wire.Column(packing.pack_floats([v for _, v in at]), packing.pack_rows([row for row, _ in at]))
     return wire.Batch(
         seq=seq,
         rows=len(order),
-        steps=wire.pack_steps([step for step, _, _ in order]),
-        times_s=wire.pack_floats([float(step) for step, _, _ in order]),
+        steps=packing.pack_steps([step for step, _, _ in order]),
+        times_s=packing.pack_floats([float(step) for step, _, _ in order]),
         scalars=columns,
         facts=[wire.Fact(step=first_step, name=name, value=value) for name, value in facts.items()],
         marks=list(marks),
         layers=[
             wire.LayerStats(
-                step=step, stats={key: wire.Column(wire.pack_floats32(list(v))) for key, v in stats.items()}
+                step=step, stats={key: wire.Column(packing.pack_floats32(list(v))) for key, v in stats.items()}
             )
             for step, stats in layers.items()
         ],
@@ -68,7 +68,7 @@ def batch(
 def class_counts(
     step: int, correct: Iterable[int], total: Iterable[int], predicted: Iterable[int]
 ) -> wire.ClassCounts:
-    packed = [wire.pack_steps(list(x)) for x in (correct, total, predicted)]
+    packed = [packing.pack_steps(list(x)) for x in (correct, total, predicted)]
     return wire.ClassCounts(step=step, split="val", correct=packed[0], total=packed[1], predicted=packed[2])
 
 

@@ -9,7 +9,7 @@ from screen_driver import shown
 from monitor.feeds import LinkChanged
 from monitor.model import Link
 from monitor.session import Session
-from probe import wire
+from probe import packing, wire
 
 
 def batch(seq, losses):
@@ -18,8 +18,8 @@ def batch(seq, losses):
         seq=seq,
         start=(seq - 1) * rows + 1,
         rows=rows,
-        times_s=wire.pack_floats([snapshots.STARTED_S + seq * rows + i for i in range(rows)]),
-        scalars={"train/loss": wire.Column(wire.pack_floats(list(losses)))},
+        times_s=packing.pack_floats([snapshots.STARTED_S + seq * rows + i for i in range(rows)]),
+        scalars={"train/loss": wire.Column(packing.pack_floats(list(losses)))},
     )
 
 

@@ -13,7 +13,7 @@ from world import eventually
 
 from monitor.record import registry
 from monitor.record.runfile import Changes, RunFile
-from probe import wire
+from probe import packing, wire
 
 COLOURS = re.compile(r"\x1b\[[\d;]*?\b(38|48);([25]);")
 
@@ -116,9 +116,9 @@ def recorded(world, monkeypatch, run_id, name, started_s):
     """The file of a run that is over, as its recorder leaves it."""
     monkeypatch.setenv("BEDSIDE_HOME", str(world.home))
     hello = wire.Hello(schema=1, run_id=run_id, name=name, started_s=started_s)
-    loss = wire.Column(values=wire.pack_floats([0.5] * 900))
+    loss = wire.Column(values=packing.pack_floats([0.5] * 900))
     batch = wire.Batch(
-        seq=1, start=1, rows=900, times_s=wire.pack_floats([started_s] * 900), scalars={"train/loss": loss}
+        seq=1, start=1, rows=900, times_s=packing.pack_floats([started_s] * 900), scalars={"train/loss": loss}
     )
     meta = {"hello": wire.encode(hello), "goodbye": wire.encode(wire.Goodbye(time_s=started_s, reason="finished"))}
     file = RunFile.create(registry.run_path(hello))

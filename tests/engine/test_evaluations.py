@@ -6,7 +6,7 @@ import pytest
 from monitor.engine import Engine
 from monitor.model import Severity
 from monitor.rules import Clock, Rule
-from probe import wire
+from probe import packing, wire
 from tests.synthetic_runs import HELLO, batch, fail, falling
 
 
@@ -29,7 +29,7 @@ def test_the_training_accuracy_of_an_evaluation_is_that_since_the_one_before_how
     made = batch({"train/loss": falling(200)}, val={step: {"val/loss": 1.0} for step in (100, 200)})
     at = np.arange(9, 200, 10)
     rows_at = [int(i) + (i >= 100) for i in at]  # one row for the evaluation after step 100
-    made.scalars["train/accuracy"] = wire.Column(every_tenth[at].astype("<f8").tobytes(), wire.pack_rows(rows_at))
+    made.scalars["train/accuracy"] = wire.Column(every_tenth[at].astype("<f8").tobytes(), packing.pack_rows(rows_at))
     engine = Engine([rule], on_fault=fail)
     engine.hello(HELLO)
     engine.feed(made)

@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 from hypothesis import strategies as st
 
-from probe import wire
+from probe import packing, wire
 
 TEXTS = st.one_of(
     st.text(max_size=40),
@@ -21,9 +21,9 @@ INTS = st.one_of(st.integers(-3, 300), st.sampled_from([1 << 62, (1 << 63) - 1, 
 FLOATS = st.one_of(st.floats(), st.sampled_from([math.nan, math.inf, -math.inf, 1e300, -1e300, 0.0, 1.7e9]))
 BYTES = st.one_of(
     st.binary(max_size=40),
-    st.lists(st.integers(0, 5), max_size=6).map(wire.pack_steps),
-    st.lists(st.floats(), max_size=6).map(wire.pack_floats),
-    st.lists(st.integers(0, 5), max_size=6).map(wire.pack_rows),
+    st.lists(st.integers(0, 5), max_size=6).map(packing.pack_steps),
+    st.lists(st.floats(), max_size=6).map(packing.pack_floats),
+    st.lists(st.integers(0, 5), max_size=6).map(packing.pack_rows),
 )
 ANYTHING = st.recursive(
     st.one_of(st.none(), st.booleans(), INTS, FLOATS, TEXTS),
@@ -69,10 +69,10 @@ def batches() -> st.SearchStrategy:
 
     def build(rows: int, start: int, columns: dict[str, bytes], rest: wire.Batch) -> wire.Batch:
         scalars = {key: wire.Column(values=(value * rows)[: 8 * rows]) for key, value in columns.items()}
-        times_s = wire.pack_floats([float(row) for row in range(rows)])
+        times_s = packing.pack_floats([float(row) for row in range(rows)])
         return msgspec.structs.replace(rest, rows=rows, start=start, steps=b"", times_s=times_s, scalars=scalars)
 
-    eight = FLOATS.map(lambda value: wire.pack_floats([value]))
+    eight = FLOATS.map(lambda value: packing.pack_floats([value]))
     return st.builds(build, st.integers(0, 5), INTS, st.dictionaries(TEXTS, eight, max_size=4), messages(wire.Batch))
 
 

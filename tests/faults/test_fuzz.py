@@ -23,7 +23,7 @@ from monitor.record import registry
 from monitor.rows import flaw
 from monitor.session import Session
 from monitor.tail import Tail, printable
-from probe import runtime, wire
+from probe import packing, runtime, wire
 
 #: A fixed count of examples, the same each time, and none made smaller: the monitor's are slow to repeat.
 EXAMPLES = settings(
@@ -72,8 +72,8 @@ class Recorder:
         """A good batch; the step that it holds, once a monitor has been given it."""
         self.send(self.hello)
         self.seq += 100_000
-        loss = wire.Column(values=wire.pack_floats([0.25]))
-        good = {"rows": 1, "times_s": wire.pack_floats([2e9]), "scalars": {"user/good": loss}}
+        loss = wire.Column(values=packing.pack_floats([0.25]))
+        good = {"rows": 1, "times_s": packing.pack_floats([2e9]), "scalars": {"user/good": loss}}
         self.send(wire.Batch(seq=self.seq, first_seq=self.seq, start=self.seq, **good))
         until(lambda: self.seq in points(self._monitor.history()[1], "user/good")[0])
         return self.seq

@@ -13,7 +13,7 @@ from monitor.feeds.live import SILENCE_S, LiveFeed
 from monitor.feeds.recorded import RecordedFeed
 from monitor.feeds.replay import Replay
 from monitor.model import Link
-from probe import wire
+from probe import packing, wire
 from probe.batch import BatchBuilder
 
 PATIENCE_S = 20.0
@@ -293,7 +293,7 @@ def test_while_the_history_is_coming_the_stream_is_passed_on_ahead_and_comes_aga
 def test_what_came_before_the_overview_is_told_once_more_after_it(server):
     """Two sockets keep no order between them."""
     overview = wire.Overview(
-        seq=2, series={"train/loss": wire.Selection(wire.pack_steps([1]), wire.pack_floats([1.0]))}
+        seq=2, series={"train/loss": wire.Selection(packing.pack_steps([1]), packing.pack_floats([1.0]))}
     )
     server.is_silent, server.beyond = True, [overview]
     reader = Reader(server)

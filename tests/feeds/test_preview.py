@@ -3,7 +3,7 @@
 from monitor.feeds import Ahead, LinkChanged
 from monitor.model import Link
 from monitor.session import Session
-from probe import wire
+from probe import packing, wire
 from probe.batch import BatchBuilder
 
 
@@ -16,7 +16,7 @@ def batch(seq: int) -> wire.Batch:
 
 
 def overview(seq: int, *steps: int) -> wire.Overview:
-    selection = wire.Selection(wire.pack_steps(list(steps)), wire.pack_floats([float(step) for step in steps]))
+    selection = wire.Selection(packing.pack_steps(list(steps)), packing.pack_floats([float(step) for step in steps]))
     return wire.Overview(seq=seq, series={"train/loss": selection})
 
 

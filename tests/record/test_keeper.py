@@ -5,14 +5,14 @@ import pytest
 from monitor.record import registry
 from monitor.record.keeper import Keeper
 from monitor.record.runfile import read_run
-from probe import wire
+from probe import packing, wire
 
 PROCESSES = registry.Processes(host=registry.hostname(), pid=os.getpid(), recorder_pid=os.getpid())
 
 
 def batch(seq: int, rows: int = 32) -> wire.Batch:
     steps = [float(rows * (seq - 1) + row + 1) for row in range(rows)]
-    return wire.Batch(seq=seq, start=int(steps[0]), rows=rows, times_s=wire.pack_floats(steps))
+    return wire.Batch(seq=seq, start=int(steps[0]), rows=rows, times_s=packing.pack_floats(steps))
 
 
 def put(keeper: Keeper, *seqs: int) -> None:

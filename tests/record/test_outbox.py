@@ -1,4 +1,4 @@
-from probe import wire
+from probe import packing, wire
 from probe.outbox import Outbox
 
 
@@ -8,8 +8,8 @@ def batch(seq: int, *, rows: int = 10, marks=(), facts=()) -> wire.Batch:
         seq=seq,
         start=start,
         rows=rows,
-        times_s=wire.pack_floats([float(start + row) for row in range(rows)]),
-        scalars={"train/loss": wire.Column(values=wire.pack_floats([0.5] * rows))},
+        times_s=packing.pack_floats([float(start + row) for row in range(rows)]),
+        scalars={"train/loss": wire.Column(values=packing.pack_floats([0.5] * rows))},
         marks=list(marks),
         facts=list(facts),
     )

@@ -6,7 +6,7 @@ import pytest
 from monitor.record import overview
 from monitor.record.overview import KEPT, Overviews, Sketch, chosen_of
 from monitor.rows import flaw
-from probe import wire
+from probe import packing, wire
 
 STEPS = np.arange(1, 200_001)
 
@@ -121,9 +121,9 @@ def test_a_recorder_that_takes_over_looks_through_what_is_recorded_before_it_tel
 @pytest.mark.parametrize(
     "selection",
     [
-        wire.Selection(wire.pack_steps([1, 2]), wire.pack_floats([1.0])),
-        wire.Selection(wire.pack_steps([2, 1]), wire.pack_floats([1.0, 1.0])),
-        wire.Selection(wire.pack_steps([1 << 60]), wire.pack_floats([1.0])),
+        wire.Selection(packing.pack_steps([1, 2]), packing.pack_floats([1.0])),
+        wire.Selection(packing.pack_steps([2, 1]), packing.pack_floats([1.0, 1.0])),
+        wire.Selection(packing.pack_steps([1 << 60]), packing.pack_floats([1.0])),
         wire.Selection(b"123", b"123"),
     ],
 )

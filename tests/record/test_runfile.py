@@ -7,7 +7,7 @@ import pytest
 from monitor import rows
 from monitor.record.runfile import Changes, RunFile, RunFileError, read_run
 from monitor.record.tables import APPLICATION_ID
-from probe import wire
+from probe import packing, wire
 
 HELLO = wire.Hello(schema=1, run_id="0123abcd", name="toy", started_s=0.0)
 
@@ -15,8 +15,8 @@ HELLO = wire.Hello(schema=1, run_id="0123abcd", name="toy", started_s=0.0)
 def batch(seq: int, rows_: int = 16) -> wire.Batch:
     start = rows_ * (seq - 1) + 1
     steps = [float(start + row) for row in range(rows_)]
-    values = wire.Column(values=wire.pack_floats([1 / step for step in steps]))
-    return wire.Batch(seq=seq, start=start, rows=rows_, times_s=wire.pack_floats(steps), scalars={"loss": values})
+    values = wire.Column(values=packing.pack_floats([1 / step for step in steps]))
+    return wire.Batch(seq=seq, start=start, rows=rows_, times_s=packing.pack_floats(steps), scalars={"loss": values})
 
 
 def write(file: RunFile, first: int, last: int, **fields) -> None:

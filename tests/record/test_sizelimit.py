@@ -7,7 +7,7 @@ from monitor import rows
 from monitor.record import pages
 from monitor.record.keeper import Keeper
 from monitor.record.runfile import read_run
-from probe import wire
+from probe import packing, wire
 
 LAYERS = 200
 
@@ -20,8 +20,8 @@ def batch(seq: int) -> wire.Batch:
         seq=seq,
         start=int(steps[0]),
         rows=64,
-        times_s=wire.pack_floats(steps),
-        scalars={"train/loss": wire.Column(values=wire.pack_floats([1 / step for step in steps]))},
+        times_s=packing.pack_floats(steps),
+        scalars={"train/loss": wire.Column(values=packing.pack_floats([1 / step for step in steps]))},
         layers=[
             wire.LayerStats(step=int(step), stats={"grad_norm": wire.Column(values=norms)}) for step in steps[::16]
         ],

@@ -3,13 +3,13 @@ import numpy as np
 import pytest
 
 from monitor.model import Severity
-from probe import wire
+from probe import packing, wire
 from tests.synthetic_runs import batch, falling, judge
 
 
 def run(*recalls, targets=(20, 20, 1), total=(50, 50, 50), steps=600):
     """A run whose training targets of each step these are, with an evaluation after every 50 steps."""
-    packed = wire.pack_steps(list(targets))
+    packed = packing.pack_steps(list(targets))
     trained = [
         wire.ClassCounts(step=step, split="train", correct=packed, total=packed, predicted=packed)
         for step in range(1, steps + 1)

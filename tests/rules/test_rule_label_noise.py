@@ -2,7 +2,7 @@ import msgspec
 import numpy as np
 
 from monitor.model import Severity
-from probe import wire
+from probe import packing, wire
 from tests.synthetic_runs import batch, falling, judge
 
 STEPS = 600
@@ -19,12 +19,12 @@ def run(
 ):
     """Training accuracy that rises from the prior; the validation accuracy is 1 % about ``val``, after ``first``."""
     prior = max(targets) / sum(targets)
-    packed = wire.pack_steps(list(targets))
+    packed = packing.pack_steps(list(targets))
     counts = [
         wire.ClassCounts(step=step, split="train", correct=packed, total=packed, predicted=packed)
         for step in range(1, STEPS + 1)
     ]
-    packed = wire.pack_steps(list(val_targets))
+    packed = packing.pack_steps(list(val_targets))
     at = [STEPS * i // evaluations for i in range(1, evaluations + 1)]
     if val_targets:
         counts += [

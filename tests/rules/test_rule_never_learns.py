@@ -4,7 +4,7 @@ import numpy as np
 from monitor.model import Severity
 from monitor.rules import RunContext, Signal
 from monitor.rules.never_learns import check
-from probe import wire
+from probe import packing, wire
 from tests.synthetic_runs import CROSS_ENTROPY, batch, falling, judge
 
 
@@ -75,7 +75,7 @@ def test_silent_on_a_fine_tuning_near_zero_that_still_falls():
 def test_of_rare_classes_guessing_their_frequencies_is_what_counts():
     # Nine of ten targets are of one class: always guessing so gives 0.33, of which ln 2 = 0.69 knows nothing.
     targets = wire.ClassCounts(
-        step=8, split="train", **dict.fromkeys(("correct", "total", "predicted"), wire.pack_steps([450, 50]))
+        step=8, split="train", **dict.fromkeys(("correct", "total", "predicted"), packing.pack_steps([450, 50]))
     )
     steps = batch({"train/loss": flat(0.325, noise=0.01)}, facts={"objective": "binary_cross_entropy"})
     counted = msgspec.structs.replace(steps, classes=[targets])

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from monitor.model import Severity
-from probe import wire
+from probe import packing, wire
 from tests.synthetic_runs import batch, falling, judge
 
 STEPS = 200
@@ -19,7 +19,7 @@ def run(labels: np.ndarray, *, classes: int, val: float | None = None, looks: in
     entropy = -np.sum(share * np.log(np.where(share > 0, share, 1.0)), axis=1)
     targets = [
         wire.ClassCounts(step=step, split="train", correct=packed, total=packed, predicted=packed)
-        for step, packed in enumerate((wire.pack_steps(each.tolist()) for each in counts), 1)
+        for step, packed in enumerate((packing.pack_steps(each.tolist()) for each in counts), 1)
     ]
     evaluations = {} if val is None else {step: {"val/accuracy": val} for step in range(20, steps + 1, 20)}
     for step in range(1, min(looks, steps) + 1):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
-from probe import wire
+from probe import packing, wire
 
 FRAMES = Path(__file__).parent / "frames"
 
@@ -43,25 +43,26 @@ SAMPLES: dict[str, wire.Message] = {
         first_seq=5,
         start=3,
         rows=3,
-        steps=wire.pack_steps([3, 4, 4]),
-        times_s=wire.pack_floats([1.0, 2.0, 2.5]),
+        steps=packing.pack_steps([3, 4, 4]),
+        times_s=packing.pack_floats([1.0, 2.0, 2.5]),
         scalars={
-            "train/loss": wire.Column(values=wire.pack_floats([2.5, math.nan]), at=wire.pack_rows([0, 1])),
-            "val/loss": wire.Column(values=wire.pack_floats([math.inf]), at=wire.pack_rows([2])),
-            "lr/0": wire.Column(values=wire.pack_floats([0.1])),
+            "train/loss": wire.Column(values=packing.pack_floats([2.5, math.nan]), at=packing.pack_rows([0, 1])),
+            "val/loss": wire.Column(values=packing.pack_floats([math.inf]), at=packing.pack_rows([2])),
+            "lr/0": wire.Column(values=packing.pack_floats([0.1])),
         },
         layers=[
             wire.LayerStats(
-                step=4, stats={"grad_norm": wire.Column(values=wire.pack_floats32([0.5]), at=wire.pack_rows([1]))}
+                step=4,
+                stats={"grad_norm": wire.Column(values=packing.pack_floats32([0.5]), at=packing.pack_rows([1]))},
             )
         ],
         classes=[
             wire.ClassCounts(
                 step=4,
                 split="val",
-                correct=wire.pack_steps([1, 2]),
-                total=wire.pack_steps([3, 4]),
-                predicted=wire.pack_steps([2, 5]),
+                correct=packing.pack_steps([1, 2]),
+                total=packing.pack_steps([3, 4]),
+                predicted=packing.pack_steps([2, 5]),
             )
         ],
         marks=[wire.Mark(step=4, time_s=2.0, text="stage 2", kind="user")],
@@ -112,7 +113,9 @@ SAMPLES: dict[str, wire.Message] = {
     "historyrequest": wire.HistoryRequest(id="h1", after_seq=5),
     "overview": wire.Overview(
         seq=9,
-        series={"loss": wire.Selection(steps=wire.pack_steps([1, 3]), values=wire.pack_floats([2.5, math.nan]))},
+        series={
+            "loss": wire.Selection(steps=packing.pack_steps([1, 3]), values=packing.pack_floats([2.5, math.nan]))
+        },
     ),
     "history": wire.History(id="h1", frames=[b"\x80"], share=0.5, done=True),
 }

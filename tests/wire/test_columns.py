@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from monitor import rows
-from probe import wire
+from probe import packing, wire
 from probe.batch import BatchBuilder
 
 NUMBERS = st.floats(width=64, allow_nan=True, allow_infinity=True)
@@ -128,7 +128,7 @@ def test_of_the_evaluations_in_a_page_the_newest_keeps_what_it_took_for_what():
     page = rows.merge(batches)
 
     assert [counts.confused is not None for counts in page.classes] == [False, True, False]
-    assert [counts.total for counts in page.classes] == [wire.pack_steps([2, 1])] * 3
+    assert [counts.total for counts in page.classes] == [packing.pack_steps([2, 1])] * 3
 
 
 EIGHT, FOUR = bytes(8), bytes(4)
@@ -155,13 +155,13 @@ def confused(classes, **column):
         ({"times_s": EIGHT}, "steps or times do not match the row count"),
         ({"steps": EIGHT}, "steps or times do not match the row count"),
         ({"start": 1 << 62}, "start out of range"),
-        ({"steps": wire.pack_steps([2, 1])}, "steps fall"),
+        ({"steps": packing.pack_steps([2, 1])}, "steps fall"),
         ({"scalars": {"a": wire.Column(values=bytes(24))}}, "column 'a' does not match the row count"),
         ({"scalars": {"a": wire.Column(values=bytes(7))}}, "column 'a' does not match the row count"),
         ({"scalars": {"a": wire.Column(values=EIGHT, at=FOUR * 2)}}, "column 'a' does not match the row count"),
         ({"scalars": {"a": wire.Column(values=EIGHT, at=b"\xff" * 4)}}, "column 'a' does not match the row count"),
         (
-            {"scalars": {"a": wire.Column(values=EIGHT * 2, at=wire.pack_rows([1, 0]))}},
+            {"scalars": {"a": wire.Column(values=EIGHT * 2, at=packing.pack_rows([1, 0]))}},
             "column 'a' does not match the row count",
         ),
         (
@@ -172,14 +172,14 @@ def confused(classes, **column):
             {"classes": [wire.ClassCounts(step=1, split="val", correct=EIGHT, total=b"", predicted=b"")]},
             "class counts of different lengths",
         ),
-        (confused(2, at=wire.pack_rows([4])), "confusions of more classes than there are"),
+        (confused(2, at=packing.pack_rows([4])), "confusions of more classes than there are"),
         (confused(2, at=b""), "confusions of more classes than there are"),
         (confused(2, values=EIGHT * 2), "confusions of more classes than there are"),
         (confused(100_000), "confusions of more classes than there are"),
     ],
 )
 def test_a_hostile_batch_is_named_before_it_is_read(fields, said):
-    sound = {"seq": 1, "start": 1, "rows": 2, "times_s": wire.pack_floats([1.0, 2.0])}
+    sound = {"seq": 1, "start": 1, "rows": 2, "times_s": packing.pack_floats([1.0, 2.0])}
     assert rows.flaw(wire.Batch(**sound)) is None
 
     assert rows.flaw(wire.Batch(**{**sound, **fields})) == said

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 from samples import FRAMES, SAMPLES
 
-from probe import wire
+from probe import packing, wire
 
 
 def comparable(value):
@@ -67,7 +67,7 @@ def test_the_schema_version_is_in_every_hello():
 
 
 def test_a_value_beyond_float32_is_an_infinity():
-    assert msgspec.msgpack.decode(msgspec.msgpack.encode(wire.pack_floats32([1e300]))) == wire.pack_floats32(
+    assert msgspec.msgpack.decode(msgspec.msgpack.encode(packing.pack_floats32([1e300]))) == packing.pack_floats32(
         [math.inf]
     )
 
