@@ -176,7 +176,7 @@ async def test_a_run_without_epochs_has_none_on_its_axis():
 
 @pytest.mark.parametrize(("key", "panel", "typed", "kept", "gone"), [
     ("4", "layers", "layer3 !bn", "layer3.0.conv1", "layer1.0.bn2"),
-    ("5", "classes", "deer", "deer  ", "truck  "),
+    ("5", "classes", "deer", "deer  ", "cat taken for dog"),
     ("6", "runs", "lr2", "r08-lr2e-4", "r05-base"),
     ("3", "vitals", "val", "val accuracy", "step time"),
     ("2", "alerts", "dead", "dead-units", "overfitting"),

@@ -24,6 +24,8 @@ from environments import NotInstalledError, python_of
 
 #: A step that is not on the screen by then is counted with this.
 _PATIENCE_S = 30.0
+#: The mark of a step and of those after it, 5 s of them.
+_MARKS = 10
 _TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -77,18 +79,21 @@ def _watched(python: str, *, per_s: float) -> Iterator[tuple[PseudoTerminal, sub
 
 
 def _waits_s(terminal: PseudoTerminal, feed: subprocess.Popen[str]) -> Iterator[float]:
-    """For each step that is logged from now on, how long it took until its mark, or a later one, was shown."""
+    """Of steps that are logged from now on, one by one, how long until their mark, or a later one, was shown."""
     assert feed.stdout is not None
     live_s = time.monotonic()
     for line in feed.stdout:
         logged_s, *marks = line.split()
         if float(logged_s) < live_s:
             continue
-        # Of a number that changes LEET may send only the digits that differ: the last five are enough to know it by.
+        terminal.forget()
+        # Of a number that changes LEET may send only the digits that differ: the last five are enough to know it by,
+        # as long as few are looked for in little text.
         try:
-            yield terminal.shows("|".join(mark[-5:] for mark in marks), _PATIENCE_S) - float(logged_s)
+            yield terminal.shows("|".join(mark[-5:] for mark in marks[:_MARKS]), _PATIENCE_S) - float(logged_s)
         except TimeoutError:
             yield _PATIENCE_S
+        live_s = time.monotonic()  # what was logged meanwhile may have been shown with it
 
 
 def _cpu_s(pid: int) -> float:
