@@ -189,7 +189,7 @@ def _ptrace(request: int, pid: int, address: int = 0, data: int = 0) -> None:
 
 
 def _wait(pid: int) -> tuple[int, int]:
-    """The next stop: its signal and its event. Raises TimeoutError if none comes, InjectionError if it has ended."""
+    """The next stop: its signal and its event. Raises TimeoutError or, if it has ended, ProcessLookupError."""
     deadline = time.monotonic() + _PATIENCE_S
     pause_s = 0.0
     while True:
@@ -201,5 +201,5 @@ def _wait(pid: int) -> tuple[int, int]:
         time.sleep(pause_s)
         pause_s = min(pause_s + 0.00001, 0.001)
     if not os.WIFSTOPPED(status):
-        raise InjectionError("it has ended")
+        raise ProcessLookupError(f"process {pid} has ended")
     return os.WSTOPSIG(status), status >> 16
