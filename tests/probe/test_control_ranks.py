@@ -114,7 +114,7 @@ def test_a_rank_that_dies_before_it_answers_leaves_the_others_as_they_were(job):
 
 
 def test_a_rank_that_dies_after_it_answered_leaves_the_others_as_they_were(job):
-    job.start(3, "--answer-s", "1", "--rank-1-dies", "answered")
+    job.start(3, "--answer-s", "20", "--rank-1-dies", "answered")
     refused = job.ask("lr", factor=0.5)
     job.ended()
 
