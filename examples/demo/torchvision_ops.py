@@ -16,13 +16,13 @@ import importlib
 import sys
 from types import ModuleType
 
-import torch
+from torch import library
 
 SCHEMAS = (
     "nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
     "qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
 )
-_declared: list[torch.library.Library] = []  # a Library takes its schemas back when it is collected
+_declared: list[library.Library] = []  # a Library takes its schemas back when it is collected
 
 
 def import_torchvision() -> ModuleType:
@@ -34,8 +34,8 @@ def import_torchvision() -> ModuleType:
             raise
     for name in [name for name in sys.modules if name.partition(".")[0] == "torchvision"]:
         del sys.modules[name]
-    library = torch.library.Library("torchvision", "DEF")
+    ours = library.Library("torchvision", "DEF")
     for schema in SCHEMAS:
-        library.define(schema)
-    _declared.append(library)
+        ours.define(schema)
+    _declared.append(ours)
     return importlib.import_module("torchvision")

@@ -20,9 +20,8 @@ class Evaluation:
         self.step = step
         self.in_training_mode = in_training_mode  # of the model, at the first of the passes
         self._sums: dict[Term, tuple[Number, int]] = {}
-        self._counts: Tensor | None = (
-            None  # int64[classes, classes] where the classes are few, else int64[3, classes]
-        )
+        #: int64[classes, classes] where the classes are few, else int64[3, classes].
+        self._counts: Tensor | None = None
 
     @property
     def pairs(self) -> Tensor | None:
