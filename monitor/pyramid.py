@@ -26,6 +26,8 @@ _FIRST_CAPACITY = 64
 _WORTH = FACTOR * FACTOR
 #: So many values are folded one by one: to look for blocks among them would take longer.
 _FEW = 2048
+#: So many values are made into blocks at a time: they and what is made of them stay in a processor's cache.
+_AT_ONCE = 16_384
 
 #: Windows whose columns are kept: those of the charts on a screen.
 _WINDOWS = 8
@@ -111,10 +113,22 @@ def singles(values: Floats) -> Blocks:
 
 def eighths(blocks: Blocks) -> Blocks:
     """Each ``FACTOR`` blocks as one."""
-    low, high, total, finite = (
-        array.reshape(-1, FACTOR) for array in (blocks.low, blocks.high, blocks.total, blocks.finite)
-    )
-    return Blocks(low.min(axis=1), high.max(axis=1), total.sum(axis=1), finite.sum(axis=1))
+    low, high, total, finite = map(_dealt, (blocks.low, blocks.high, blocks.total, blocks.finite))
+    return Blocks(low.min(axis=0), high.max(axis=0), total.sum(axis=0), finite.sum(axis=0))
+
+
+def eighths_of(values: Floats) -> Blocks:
+    """Each ``FACTOR`` values as one block."""
+    if not np.isfinite(values).all():
+        return eighths(singles(values))
+    dealt = _dealt(values)
+    counts = np.full(dealt.shape[1], float(FACTOR))
+    return Blocks(dealt.min(axis=0), dealt.max(axis=0), dealt.sum(axis=0), counts)
+
+
+def _dealt(array: Floats) -> Floats:
+    """[FACTOR, n], a block a column: numpy folds long rows ten times as fast as rows of eight."""
+    return np.ascontiguousarray(array.reshape(-1, FACTOR).T)
 
 
 class Level:
@@ -198,10 +212,11 @@ class Series:
             first, last = len(level), below // FACTOR if height else below // _WORTH * (_WORTH // FACTOR)
             if first == last:
                 return
-            part = slice(first * FACTOR, last * FACTOR)
-            level.append(
-                eighths(singles(self._values.view()[part]) if height == 0 else self._levels[height - 1].part(part))
-            )
+            for begin in range(first * FACTOR, last * FACTOR, _AT_ONCE):
+                part = slice(begin, min(begin + _AT_ONCE, last * FACTOR))
+                level.append(
+                    eighths(self._levels[height - 1].part(part)) if height else eighths_of(self._values.view()[part])
+                )
             height += 1
 
 
