@@ -152,13 +152,12 @@ class _Line:
 
         def log(**scalars: Any) -> None:
             try:
-                is_plain = type(sum(scalars.values(), 0.0)) is float  # the quickest way to look at all of them
-            except Exception:  # noqa: BLE001  whatever it is that cannot be added
-                is_plain = False
-            if is_plain:
-                put((steps.step, time(), scalars, "user"))
-            else:
-                row("user", scalars)
+                if type(sum(scalars.values(), 0.0)) is float:  # the quickest way to look at all of them
+                    put((steps.step, time(), scalars, "user"))
+                    return
+            except Exception:  # noqa: BLE001, S110  what cannot be added is looked at one by one
+                pass
+            row("user", scalars)
 
         def drop() -> None:
             nonlocal put
