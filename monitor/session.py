@@ -20,6 +20,8 @@ STALL_STEPS, STALL_S = 20, 60.0
 #: Steps whose median is the usual step time.
 USUAL_STEPS = 100
 RUNS_EVERY_S = 2.0
+#: The links behind which all of the history has come.
+LOADED = (Link.LIVE, Link.FILE)
 
 STATES: Mapping[Phase, RunState] = {
     Phase.STARTING: RunState.WAITING,
@@ -57,6 +59,8 @@ class Session:
         self._closed = threading.Event()
         self._thread = threading.Thread(target=self._run, name="bedside-session", daemon=True)
         self.error: Exception | None = None
+        #: Called from the thread each time that all of the history has come.
+        self.on_loaded: Callable[[], None] = lambda: None
 
     def start(self) -> None:
         self._thread.start()
@@ -84,6 +88,8 @@ class Session:
             for event in self._feed:
                 with self._lock:
                     self._take(event)
+                if isinstance(event, LinkChanged) and event.link in LOADED:
+                    self.on_loaded()
                 self._look_at_runs()
                 if self._closed.is_set():
                     return
@@ -99,7 +105,7 @@ class Session:
         if isinstance(event, LinkChanged):
             is_new = (self._link, self._loaded) != (event.link, event.loaded)
             self._link, self._loaded = event.link, event.loaded
-            if event.link in (Link.LIVE, Link.FILE):
+            if event.link in LOADED:
                 self._preview = None
         elif isinstance(event, Overview):
             self._preview = self._preview or Preview()

@@ -188,6 +188,7 @@ def _show(session: Session, far: Reached | None, settings: Settings, *, read_onl
         recall=visits.recall,
         remember=visits.remember,
     )
+    session.on_loaded = app.hurry
     try:
         app.run()
     finally:

@@ -13,6 +13,7 @@ from datetime import datetime
 from textual import events
 from textual.app import App, ComposeResult
 from textual.geometry import Size
+from textual.message import Message
 
 from monitor.app.attention import attended
 from monitor.app.compare import INKS, Other, candidates
@@ -55,6 +56,9 @@ class Base(App[None]):
     Screen { overflow: hidden; }
     .stage { position: absolute; display: none; }
     """
+
+    class Due(Message):
+        """There is more to see than another step."""
 
     def __init__(
         self,
@@ -154,6 +158,13 @@ class Base(App[None]):
 
     def on_app_focus(self) -> None:
         self._is_seen = True
+
+    def hurry(self) -> None:
+        """Draw what is new now rather than with the next frame. From any thread."""
+        self.post_message(self.Due())
+
+    def on_base_due(self) -> None:
+        self.tick()
 
     def beat(self) -> None:
         """Tick, if there is somebody to see it: less often in a window without the focus, not on a line that lags."""

@@ -1,11 +1,14 @@
 """The screen on the real session and history, fed with messages instead of a socket."""
 
+import asyncio
+import threading
 import time
 
 import numpy as np
 import screen_snapshots as snapshots
 from screen_driver import shown
 
+from monitor.app.app import MonitorApp
 from monitor.feeds import LinkChanged
 from monitor.model import Link
 from monitor.session import Session
@@ -56,3 +59,34 @@ async def test_the_real_series_folds_as_the_plain_one_of_the_other_tests():
             np.testing.assert_allclose(
                 getattr(seen, name), getattr(expected, name), err_msg=f"{name} {start} {width}"
             )
+
+
+async def test_the_whole_history_is_drawn_when_it_has_come_and_not_a_frame_later():
+    rest = threading.Event()
+
+    def events():
+        yield LinkChanged(Link.LOADING)
+        yield snapshots.hello(total_steps=1000)
+        yield batch(1, np.linspace(2.5, 1.5, 250))
+        rest.wait(10)
+        yield batch(2, np.linspace(1.5, 0.5, 250))
+        yield LinkChanged(Link.FILE, 1.0)
+
+    session = Session(events())
+    app = MonitorApp(session.latest, fps=0.001)
+    session.on_loaded = app.hurry
+    session.start()
+    async with app.run_test(size=(120, 40)):
+        assert app.snapshot.step < 500
+        rest.set()
+        deadline = time.monotonic() + 10
+        while app.snapshot.link is not Link.FILE:
+            assert time.monotonic() < deadline
+            await asyncio.sleep(0.005)
+        assert app.snapshot.step == 500
+    session.close()
+
+
+def test_a_history_that_comes_before_the_screen_is_no_reason_to_fall():
+    app = MonitorApp(Session([]).latest)
+    app.hurry()
