@@ -6,7 +6,7 @@ One thread applies messages; what it hands out is frozen or a view that stays va
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Generic, TypeVar
 
 import msgspec
@@ -177,23 +177,27 @@ class History:
 class Course(Generic[Row]):
     """Rows over the whole run, evenly thinned: when they are too many, every second goes, and of those to come."""
 
-    def __init__(self) -> None:
-        self.rows: list[tuple[int, Row]] = []
+    def __init__(self, values: Callable[[Row, int], Floats]) -> None:
+        self._values = values
+        self._rows: list[tuple[int, Row]] = []
         self._every, self._seen = 1, 0
+        self._table: tuple[Floats, Steps] | None = None
 
     def add(self, step: int, row: Row) -> None:
         if self._seen % self._every == 0:
-            self.rows.append((step, row))
+            self._rows.append((step, row))
+            self._table = None
         self._seen += 1
-        if len(self.rows) > COURSE:
-            self.rows, self._every = self.rows[::2], 2 * self._every
+        if len(self._rows) > COURSE:
+            self._rows, self._every = self._rows[::2], 2 * self._every
 
-
-def table_of(rows: Collection[tuple[int, Floats]]) -> tuple[Floats, Steps]:
-    """float64[k, n] and int64[k]."""
-    steps, values = [step for step, _ in rows], [row for _, row in rows]
-    table = np.concatenate(values).reshape(len(values), -1) if values else np.empty((0, 0))
-    return table, np.array(steps, np.int64)
+    def table(self, n: int) -> tuple[Floats, Steps]:
+        """The ``n`` values of each row, float64[k, n], and their steps, int64[k]. Built once for each new row."""
+        if self._table is None or self._table[0].shape[1] != n:
+            values = [self._values(row, n) for _, row in self._rows]
+            table = np.stack(values) if values else np.empty((0, n))
+            self._table = table, np.array([step for step, _ in self._rows], np.int64)
+        return self._table
 
 
 class LayerReport:
@@ -220,7 +224,7 @@ class LayerHistory:
     def __init__(self) -> None:
         self._recent: deque[LayerReport] = deque(maxlen=RECENT_LAYERS)
         self._newest: dict[str, LayerStats] = {}
-        self._course: Course[LayerReport] = Course()
+        self._course: Course[LayerReport] = Course(LayerReport.norms)
         self._table: LayerTable | None = None
 
     def add(self, stats: LayerStats) -> None:
@@ -248,7 +252,7 @@ class LayerHistory:
             measured[key] = np.zeros(n, np.bool_)
             measured[key][index[index < n]] = True
         has_norms = any(GRAD_NORM in report.stats.stats for report in self._recent)
-        course, course_steps = table_of([(step, report.norms(n)) for step, report in self._course.rows])
+        course, course_steps = self._course.table(n)
         return LayerTable(
             step=int(steps[-1]) if len(steps) else 0,
             layers=layers,
@@ -273,7 +277,7 @@ class ClassHistory:
         self._step = 0
         self._newest: deque[Counts] = deque()
         self._before: deque[Counts] = deque()
-        self._course: Course[Floats] = Course()
+        self._course: Course[Floats] = Course(lambda share, _classes: share)
         self._confused: NDArray[np.int64] | None = None
         self._table: tuple[Hello | None, ClassTable] | None = None
 
@@ -303,7 +307,7 @@ class ClassHistory:
         correct, total = _sum(self._newest)
         names = tuple(hello.classes) if hello is not None else ()
         names += tuple(str(index) for index in range(len(names), len(total)))
-        course, course_steps = table_of(self._course.rows)
+        course, course_steps = self._course.table(len(total))
         return ClassTable(
             split=self._split,
             step=self._step,
