@@ -27,15 +27,15 @@ from typing import NamedTuple, TypeVar
 
 from monitor.app.app import MonitorApp
 from monitor.app.palette import ThemeName
+from monitor.commands.demo import script
+from monitor.commands.watching import run_rows
 from monitor.definitions import definition
-from monitor.demo import script
 from monitor.feeds.live import LiveFeed
 from monitor.feeds.replay import Replay
 from monitor.model import Link, Snapshot
 from monitor.record import registry
 from monitor.record.runfile import read_run
 from monitor.session import Session
-from monitor.watching import run_rows
 
 PICTURES = Path(__file__).parent / "pictures"
 CASEBOOK = Path(__file__).parents[1] / "examples" / "casebook"

@@ -98,7 +98,7 @@ def _watch(sub: argparse.ArgumentParser) -> Run:
     sub.add_argument("--ascii", action="store_true", help="draw without braille and other signs beyond ASCII")
 
     def run(args: argparse.Namespace) -> int:
-        from monitor import watching
+        from monitor.commands import watching
 
         return watching.watch(args.target, fps=args.fps, ascii_only=args.ascii, read_only=args.read_only)
 
@@ -110,7 +110,7 @@ def _tail(sub: argparse.ArgumentParser) -> Run:
     sub.add_argument("--until-alert", action="store_true", help="end with status 1 at the first alarm")
 
     def run(args: argparse.Namespace) -> int:
-        from monitor import watching
+        from monitor.commands import watching
 
         return watching.tail(args.target, until_alert=args.until_alert)
 
@@ -127,7 +127,7 @@ def _report(sub: argparse.ArgumentParser) -> Run:
     )
 
     def run(args: argparse.Namespace) -> int:
-        from monitor import watching
+        from monitor.commands import watching
 
         return watching.report(args.target, width=args.width)
 
@@ -141,7 +141,7 @@ def _web(sub: argparse.ArgumentParser) -> Run:
     sub.add_argument("--read-only", action="store_true", help="only look; offer no intervention")
 
     def run(args: argparse.Namespace) -> int:
-        from monitor import serving
+        from monitor.commands import serving
 
         return serving.serve(args.target, host=args.host, port=args.port, read_only=args.read_only)
 
@@ -154,7 +154,7 @@ def _diagnose(sub: argparse.ArgumentParser) -> Run:
     sub.add_argument("--map", action="append", default=[], metavar="OURS=THEIRS", help="name a column: loss=train/ce")
 
     def run(args: argparse.Namespace) -> int:
-        from monitor import diagnose
+        from monitor.commands import diagnose
 
         pairs = [pair.partition("=") for pair in args.map]
         if not all(ours and theirs for ours, _, theirs in pairs):
@@ -182,7 +182,7 @@ def _runs(sub: argparse.ArgumentParser) -> Run:
     prune.add_argument("--yes", action="store_true", help="do not ask")
 
     def run(args: argparse.Namespace) -> int:
-        from monitor import listing
+        from monitor.commands import listing
 
         if args.prune or args.older is not None or args.keep is not None or args.yes:
             return listing.prune(args)
@@ -195,7 +195,7 @@ def _rules(sub: argparse.ArgumentParser) -> Run:
     sub.add_argument("name", nargs="?", metavar="NAME", help="print this rule's definition")
 
     def run(args: argparse.Namespace) -> int:
-        from monitor import listing
+        from monitor.commands import listing
 
         return listing.rules(args.name)
 
@@ -204,7 +204,7 @@ def _rules(sub: argparse.ArgumentParser) -> Run:
 
 def _doctor(_sub: argparse.ArgumentParser) -> Run:
     def run(_args: argparse.Namespace) -> int:
-        from monitor import doctor
+        from monitor.commands import doctor
 
         return doctor.main()
 
@@ -212,12 +212,12 @@ def _doctor(_sub: argparse.ArgumentParser) -> Run:
 
 
 def _demo(sub: argparse.ArgumentParser) -> Run:
-    from monitor import demo
+    from monitor.commands import demo
 
     demo.add_arguments(sub)
 
     def run(args: argparse.Namespace) -> int:
-        from monitor import watching
+        from monitor.commands import watching
 
         return demo.run(args, find=watching.run_of_process, watch=watching.watch, tail=watching.tail)
 
@@ -231,7 +231,7 @@ def _run(sub: argparse.ArgumentParser) -> Run:
     own.required = False
 
     def run(args: argparse.Namespace) -> int:
-        from monitor import running
+        from monitor.commands import running
 
         return running.run(args.target, args.arguments, is_module=args.is_module)
 
@@ -245,7 +245,7 @@ def _attach(sub: argparse.ArgumentParser) -> Run:
     sub.add_argument("--path", action="append", default=[], metavar="DIR", help="lend it pyzmq or msgspec from here")
 
     def run(args: argparse.Namespace) -> int:
-        from monitor import attaching
+        from monitor.commands import attaching
 
         return attaching.attach(args.pid, models=args.model, name=args.name, folders=args.path)
 
@@ -256,7 +256,7 @@ def _detach(sub: argparse.ArgumentParser) -> Run:
     sub.add_argument("pid", type=_pid, metavar="PID", help="the process")
 
     def run(args: argparse.Namespace) -> int:
-        from monitor import attaching
+        from monitor.commands import attaching
 
         return attaching.detach(args.pid)
 
@@ -283,7 +283,7 @@ def _do(sub: argparse.ArgumentParser) -> Run:
     sub.add_argument("--json", action="store_true", help="print one JSON object")
 
     def run(args: argparse.Namespace) -> int:
-        from monitor import doing
+        from monitor.commands import doing
 
         return doing.do(
             args.target,
@@ -309,7 +309,7 @@ def _keys(sub: argparse.ArgumentParser) -> Run:
     revoke.add_argument("name", metavar="NAME", help="whose it is, or the key itself")
 
     def run(args: argparse.Namespace) -> int:
-        from monitor import authorising
+        from monitor.commands import authorising
 
         words = [word for name in ("key", "name") if (word := getattr(args, name, None)) is not None]
         act: Callable[..., int] = getattr(authorising, args.what)
@@ -361,6 +361,6 @@ def _close_output() -> None:
 
 
 def _watch_newest() -> int:
-    from monitor import watching
+    from monitor.commands import watching
 
     return watching.watch(None)

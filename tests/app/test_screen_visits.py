@@ -4,8 +4,8 @@ import screen_snapshots as snapshots
 from screen_driver import shown
 
 from monitor.app.visit import Visit
+from monitor.commands.visits import Visits
 from monitor.model import Link
-from monitor.visits import Visits
 
 NOW = snapshots.WALL.timestamp()
 BEFORE = Visit(time_s=NOW - 3 * 3600, step=10_000, train=0.52, val=0.61, alerts=(1, 5))

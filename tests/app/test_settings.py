@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from monitor.app.terminal import Signals
-from monitor.settings import Settings, SettingsError, read
+from monitor.commands.settings import Settings, SettingsError, read
 
 
 def settings(tmp_path, text):

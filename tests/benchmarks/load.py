@@ -113,8 +113,8 @@ def _turn(training, seconds: float, run) -> tuple[float, float]:  # type: ignore
 
 
 def watch() -> None:
+    from monitor.commands.watching import to_come
     from monitor.session import Session
-    from monitor.watching import to_come
 
     session = Session(to_come().feed)
     session.start()

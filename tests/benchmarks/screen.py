@@ -18,7 +18,7 @@ from figures import say, table, verdict
 from pseudo_terminal import PseudoTerminal
 
 _HERE = Path(__file__).parent
-_IMPORTS = "import monitor.app.app, monitor.watching, monitor.doing, monitor.settings, monitor.shelf, monitor.visits"
+_IMPORTS = "import monitor.app.app; from monitor.commands import doing, settings, shelf, visits, watching"
 _SIZE = (120, 40)
 
 

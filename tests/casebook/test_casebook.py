@@ -11,7 +11,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "e2e"))
 
 from world import ROOT, World, eventually
 
-from monitor.diagnose import diagnose
+from monitor.commands.diagnose import diagnose
 
 SCRIPTS = ROOT / "examples" / "casebook"
 PAGES = ROOT / "docs" / "casebook"

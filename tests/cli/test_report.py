@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from monitor.commands.report import chart, report
 from monitor.model import Snapshot
-from monitor.report import chart, report
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "app"))
 import screen_snapshots as snapshots

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from monitor.diagnose import Report, diagnose
+from monitor.commands.diagnose import Report, diagnose
 from monitor.model import Severity
 from tests.benchmarks.figures import table
 from tests.diagnosis.proportions import share

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from monitor.diagnose import as_json, as_text, diagnose, exit_status
+from monitor.commands.diagnose import as_json, as_text, diagnose, exit_status
 from monitor.record.runfile import Changes, RunFile
 from probe import wire
 from tests.synthetic_runs import HELLO, batch, falling

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from monitor.diagnose import diagnose
+from monitor.commands.diagnose import diagnose
 from monitor.feeds.imports import LogError, read_log
 from tests.diagnosis.test_imports import batches, only, series, write
 

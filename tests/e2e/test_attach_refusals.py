@@ -13,7 +13,7 @@ import pytest
 from unprepared import Training, attach, bedside, recorded
 from world import eventually
 
-from monitor import attaching
+from monitor.commands import attaching
 from monitor.inject import target
 from monitor.inject.private import unsafe, unsafe_inside
 

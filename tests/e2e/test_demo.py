@@ -10,7 +10,7 @@ import sys
 import pytest
 from world import eventually
 
-from monitor.demo import explain_failure
+from monitor.commands.demo import explain_failure
 
 #: A proxy that is not there, so that nothing is fetched on any machine.
 NOWHERE = "http://127.0.0.1:9"

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from world import eventually, kill
 
-from monitor import watching
+from monitor.commands import watching
 from monitor.feeds import LinkChanged
 from monitor.history import History
 from monitor.record.runfile import RunFileError, read_run

@@ -11,7 +11,7 @@ import urllib.request
 import pytest
 from world import eventually
 
-from monitor import serving
+from monitor.commands import serving
 
 needs_textual_serve = pytest.mark.skipif(
     serving.importlib.util.find_spec("textual_serve") is None,

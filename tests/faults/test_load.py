@@ -15,12 +15,12 @@ from histories import same, trained
 from toy_run import ROOT, only, points, until
 from viewer import shown
 
+from monitor.commands.watching import live_feed, run_rows
 from monitor.model import Link, RunState
 from monitor.record import registry
 from monitor.record.runfile import Changes, RunFile, read_run
 from monitor.rows import times_of
 from monitor.session import Session
-from monitor.watching import live_feed, run_rows
 from probe import runtime, wire
 
 VIEWERS, PROBES = 50, 200
@@ -119,7 +119,7 @@ def test_a_thousand_steps_a_second_with_a_hundred_scalars_grow_nothing_and_lose_
 OPEN = """
 import resource, sys, time
 from monitor.session import Session
-from monitor.watching import resolve
+from monitor.commands.watching import resolve
 started_s = time.perf_counter()
 session = Session(resolve(sys.argv[1]).feed)
 session.start()

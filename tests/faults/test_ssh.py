@@ -15,11 +15,11 @@ from sshd import SSH, SSHD, Sshd
 from toy_run import ROOT, until
 from viewer import shown
 
+from monitor.commands.watching import resolve
 from monitor.model import Link
 from monitor.record import registry
 from monitor.record.runfile import read_run
 from monitor.session import Session
-from monitor.watching import resolve
 from probe import wire
 
 pytestmark = pytest.mark.skipif(not (SSHD and SSH), reason="OpenSSH is not installed: apt-get install openssh-server")

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from sshd import SSH, SSHD, Sshd
 
+from monitor.commands.watching import resolve
 from monitor.record import reader, registry
 from monitor.record.runfile import Changes, RunFile
 from monitor.session import Session
-from monitor.watching import resolve
 from probe import wire
 
 pytestmark = pytest.mark.skipif(not (SSHD and SSH), reason="OpenSSH is not installed: apt-get install openssh-server")

@@ -14,10 +14,10 @@ import pytest
 from samples import SAMPLES
 from toy_run import ROOT
 
+from monitor.commands.watching import resolve
 from monitor.record.runfile import Changes, RunFile, RunFileError, read_run
 from monitor.record.summary import Summary, summary
 from monitor.session import Session
-from monitor.watching import resolve
 from probe import wire
 from probe.batch import BatchBuilder
 
@@ -182,7 +182,7 @@ def test_a_pickle_a_shell_line_and_an_escape_in_a_file_do_nothing(path, tmp_path
         "import sys; sys.addaudithook(lambda event, args: event in FORBIDDEN and print('EXECUTED', event, args));"
         "FORBIDDEN = ()\n"
         "from monitor.cli import main\n"
-        "import monitor.report, monitor.diagnose, monitor.tail\n"
+        "import monitor.commands.report, monitor.commands.diagnose, monitor.tail\n"
         "FORBIDDEN = ('subprocess.Popen', 'os.system', 'os.exec', 'os.posix_spawn', 'os.fork', 'pickle.find_class', "
         "'sqlite3.load_extension', 'sqlite3.enable_load_extension')\n"
         "main(sys.argv[1:])"

@@ -16,10 +16,10 @@ from histories import recorded, same
 from toy_run import ROOT, until
 from viewer import shown
 
+from monitor.commands.watching import resolve
 from monitor.feeds.line import Curve
 from monitor.keys import Keyring, as_bytes, as_text
 from monitor.session import Session
-from monitor.watching import resolve
 from probe import wire
 
 

@@ -7,8 +7,8 @@ import sys
 
 import numpy as np
 
+from monitor.commands.watching import resolve
 from monitor.session import Session
-from monitor.watching import resolve
 
 ALL = 1 << 40
 

@@ -2,9 +2,9 @@
 
 import time
 
+from monitor.commands.shelf import Shelf
 from monitor.feeds import LinkChanged
 from monitor.model import Link
-from monitor.shelf import Shelf
 from probe import wire
 
 HELLO = wire.Hello(schema=1, run_id="aaaa1111", name="old", started_s=1.0)

@@ -8,10 +8,10 @@ import pytest
 import toy_trainer
 from toy_run import points, until
 
+from monitor.commands.watching import live_feed
 from monitor.model import Link, RunState
 from monitor.record.runfile import read_run
 from monitor.session import Session
-from monitor.watching import live_feed
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from monitor.diagnose import recorded as messages_of
+from monitor.commands.diagnose import recorded as messages_of
 from monitor.engine import Engine
 from monitor.feeds.continued import ContinuedFeed
 from monitor.model import Alert, Severity

@@ -96,9 +96,9 @@ def command(args: argparse.Namespace) -> list[str]:
 
 def script() -> Path:
     """The training script: beside the package in a wheel, in ``examples/`` in a checkout."""
-    here = Path(__file__).resolve().parent
-    packed = here / "_examples" / "demo" / "train.py"
-    return packed if packed.exists() else here.parent / "examples" / "demo" / "train.py"
+    package = Path(__file__).resolve().parents[1]
+    packed = package / "_examples" / "demo" / "train.py"
+    return packed if packed.exists() else package.parent / "examples" / "demo" / "train.py"
 
 
 def wait_for_run(training: subprocess.Popen[bytes], find: Callable[[int], str | None]) -> str | None:

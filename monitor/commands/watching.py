@@ -29,7 +29,7 @@ from monitor.session import Session, state_at_end
 from monitor.tail import Tail, ending, printable
 
 if TYPE_CHECKING:
-    from monitor.settings import Settings
+    from monitor.commands.settings import Settings
 
 SICK, USAGE = 1, 2
 #: Rows of the list of runs.
@@ -145,7 +145,7 @@ def watch(text: str | None, *, fps: float | None = None, ascii_only: bool = Fals
     """The live screen; lines where standard output is no terminal. Returns the exit status."""
     if not sys.stdout.isatty() and "TEXTUAL_DRIVER" not in os.environ:  # there is one in a browser
         return tail(text, command="watch" if text else "")
-    from monitor.settings import FILE, SettingsError, read
+    from monitor.commands.settings import FILE, SettingsError, read
 
     try:
         settings = read(registry.home() / FILE)
@@ -167,10 +167,10 @@ def watch(text: str | None, *, fps: float | None = None, ascii_only: bool = Fals
 def _show(session: Session, far: Reached | None, settings: Settings, *, read_only: bool) -> int:
     """The screen, until the person leaves it; the run is read while it is imported. Returns the exit status."""
     from monitor.app.app import MonitorApp
+    from monitor.commands.doing import act
+    from monitor.commands.shelf import Shelf
+    from monitor.commands.visits import Visits
     from monitor.definitions import definition
-    from monitor.doing import act
-    from monitor.shelf import Shelf
-    from monitor.visits import Visits
 
     shelf = Shelf(lambda run_id: None if far else _other(run_id))
     visits = Visits(registry.home() / "screen")
@@ -213,7 +213,7 @@ def report(text: str | None, *, width: int | None = None) -> int:
     if not target.name:
         return _refuse("report", TargetError(NO_RUN))
     from monitor.app.visit import is_complete
-    from monitor.report import report as written
+    from monitor.commands.report import report as written
 
     session = Session(target.feed, source=target.name)
     session.start()

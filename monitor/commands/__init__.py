@@ -1,0 +1,1 @@
+"""What stands behind each ``bedside COMMAND``, and what of this machine a screen is given: settings, looks, runs."""
