@@ -58,7 +58,8 @@ the rest has come, and from the rest alone then. One that does not know them pas
 |---|---|---|
 | `train/loss` | the criterion's own | each step; mean over the micro-batches of a step |
 | `val/loss` | the same terms as `train/loss` | each evaluation; mean weighted by samples |
-| `val/TERM` | the term's own | each evaluation, where only one term of the loss could be seen |
+| `train/TERM`, `val/TERM` | the term's own | each step, each evaluation, where the loss has several terms |
+| `train/loss/NAME`, `grad/norm/NAME` | as `train/loss`, `grad/norm` | of each further optimizer, with the next step of the first |
 | `train/accuracy`, `val/accuracy` | share, 0 to 1 | classification |
 | `grad/norm` | L2 norm over all parameters, before clipping | each step |
 | `grad/norm_applied` | the same, after clipping | where clipping was seen |
@@ -100,6 +101,7 @@ the rest has come, and from the rest alone then. One that does not know them pas
 | `criterion` | the class or function that computes the loss |
 | `reduction` | `sum`, where the loss is the sum over a batch, not its mean |
 | `classes`, `batch_size`, `optimizers` | counts |
+| `every_heavy` | at each how many steps the costly numbers come, as the budget has it |
 | `epoch` | the epoch that begins at this step |
 | `hidden` | one sentence: what cannot be seen in this loop, and why |
 | `stalled` | `data`, `step` or `loop`: where the training has hung, by the stack of its thread; `null` once it goes on |
@@ -199,7 +201,8 @@ def commands_page() -> str:
 KEYS_HEAD = """# Keys
 
 Every key of the screen. The name is what `config.toml` calls the command (in `$BEDSIDE_HOME`, else in the folder that
-`bedside doctor` names); a name or a key that it does not know is refused with the nearest one.
+`bedside doctor` names); a name or a key that it does not know is refused with the nearest one. A key is its
+character, its sign in the table below, `^f` for ctrl+f, or Textual's name: `escape`, `pagedown`, `shift+left`.
 
 ```toml
 [screen]

@@ -21,6 +21,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
@@ -226,6 +227,7 @@ def load_checkpoint(
     state = _read(Path(path))
     optimizers = dict(optimizer) if isinstance(optimizer, Mapping) else {"": optimizer}
     schedulers = list(scheduler) if isinstance(scheduler, Sequence) else [] if scheduler is None else [scheduler]
+    _check_model(state, unwrapped(model))
     _check_optimizers(state, optimizers)
     pairs = [*_schedulers_and_states(schedulers, state, optimizers), *_scalers_and_states(scaler, state)]
     unwrapped(model).load_state_dict(state["model"])
@@ -254,10 +256,42 @@ def _read(path: Path) -> State:
     return state
 
 
+def _check_model(state: State, model: nn.Module) -> None:
+    """torch would copy whatever fits before it says what does not."""
+    saved, own = state["model"], model.state_dict()
+    for name in [*saved, *own]:
+        there, here = _shape(saved.get(name)), _shape(own.get(name))
+        if there != here and not _is_lazy(own.get(name)):
+            raise ProbeError(
+                f"The checkpoint is of another model: {name} is {there} in it and {here} in this "
+                f"{type(model).__name__}. Make the model as in the run that wrote it."
+            )
+
+
+def _shape(entry: Any) -> str:
+    """Of an entry of a state dict; those that a module makes itself may be anything."""
+    if entry is None:
+        return "missing"
+    return str(list(entry.shape)) if isinstance(entry, Tensor) and not _is_lazy(entry) else "there"
+
+
+def _is_lazy(entry: Any) -> bool:
+    """Whether a tensor of a state dict has yet to get its shape, for which the one that is loaded will do."""
+    return isinstance(entry, (UninitializedParameter, UninitializedBuffer))
+
+
 def _check_optimizers(state: State, optimizers: Mapping[str, Optimizer]) -> None:
     if set(optimizers) != set(state["optimizers"]):
         saved = ", ".join(repr(key) for key in state["optimizers"])
         raise ProbeError(f"The checkpoint has the optimizers {saved}; give them under the same names.")
+    for key, optimizer in optimizers.items():
+        there = [len(group["params"]) for group in state["optimizers"][key]["param_groups"]]
+        here = [len(group["params"]) for group in optimizer.param_groups]
+        if there != here:
+            raise ProbeError(
+                f"The checkpoint's {type(optimizer).__name__} has groups of {there} parameters, this one of {here}. "
+                "Make the optimizer as in the run that wrote it."
+            )
 
 
 def _schedulers_and_states(

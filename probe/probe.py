@@ -106,8 +106,10 @@ class Probe:
 class _Line:
     """What hangs together while a probe is on: the watch, what it has put on, the sender, the ending."""
 
-    def __init__(self, subject: Subject, hello: wire.Hello, criterion: Any, *, control: bool) -> None:
-        self.subject = subject
+    def __init__(
+        self, subject: Subject, hello: wire.Hello, criterion: Any, asked: Mapping[str, Any], *, control: bool
+    ) -> None:
+        self.subject, self.asked = subject, asked
         self.criterion = criterion
         self._hello = hello
         self.is_open = False  # also in a forked child, which has the object and not the training
@@ -279,13 +281,14 @@ def attach(
 
     Raises :class:`ProbeError` for a mistake in the arguments; nothing later on raises into the training.
     """
+    asked = {**locals()}
     if os.environ.get("BEDSIDE", "").lower() == "off":
         return Probe(None, name=name or "")
     optimizers = arguments.checked(model, optimizer, every, step)
     arguments.check_notify(notify)
     reflexes = commands.reflexes(on_alert, control=control)
     place = endpoints.checked(endpoint, insecure=insecure)
-    if (attached := _attached_to(model, optimizers)) is not None:
+    if (attached := _attached_to(model, optimizers, asked)) is not None:
         return attached
     subject = Subject(model, describe.layers_of(model), optimizers)
     takes = offered() if control else []
@@ -303,7 +306,7 @@ def attach(
         endpoint=place,
         insecure=insecure,
     )
-    line = _Line(subject, hello, criterion, control=control)
+    line = _Line(subject, hello, criterion, asked, control=control)
     line.sender.notify = notify
     line.open()
     run = Probe(line, run_id=hello.run_id, name=hello.name)
@@ -315,12 +318,17 @@ def attach(
 _attached: list[tuple[_Line, Probe]] = []
 
 
-def _attached_to(model: nn.Module, optimizers: dict[str, Optimizer]) -> Probe | None:
-    """The probe that is on this model already, if it was asked for in the same words."""
+def _attached_to(model: nn.Module, optimizers: dict[str, Optimizer], asked: dict[str, Any]) -> Probe | None:
+    """The probe that is on this model and these optimizers already; what is asked otherwise now is said."""
     for line, run in _attached:
         if line.is_open and line.subject.model is model:
             before = list(line.subject.optimizers.values())
             if len(before) == len(optimizers) and all(map(operator.is_, before, optimizers.values())):
+                if others := [name for name in asked if repr(asked[name]) != repr(line.asked[name])]:
+                    _log.warning(
+                        "This %s has a probe already (run %s); it stays as it is: detach() it first for another %s.",
+                        type(model).__name__, run.run_id, ", ".join(others),
+                    )  # fmt: skip
                 return run
             raise ProbeError(
                 f"This {type(model).__name__} has a probe already (run {run.run_id}), with another optimizer. "

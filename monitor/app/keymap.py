@@ -9,6 +9,8 @@ import unicodedata
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
+from textual.keys import Keys
+
 #: Of each panel that can have the focus: the key that gives it, in the order of tab.
 PANEL_KEYS: Final[dict[str, str]] = {
     "loss": "1",
@@ -119,6 +121,9 @@ _SIGNS: Final = {
     "backspace": "bksp",
 }
 
+#: The names of keys that are no characters, and those that Textual shortens.
+KEY_NAMES: Final = frozenset({key.value for key in Keys if "+" not in key.value and key.value[0] != "<"} | {*_SIGNS})
+
 
 def sign(key: str) -> str:
     """A key as it is written on the screen: ``slash`` -> ``/``, ``ctrl+d`` -> ``^d``."""
@@ -127,10 +132,28 @@ def sign(key: str) -> str:
 
 def key_named(text: str) -> str:
     """Textual's name of a key that a person wrote: ``/`` -> ``slash``, ``^d`` -> ``ctrl+d``, ``G`` as it is."""
+    names = {shown: name for name, shown in _SIGNS.items()}
+    if text in names:
+        return names[text]
     if len(text) == 1 and not text.isalnum():
-        names = {shown: name for name, shown in _SIGNS.items() if len(shown) == 1}
-        return names.get(text) or unicodedata.name(text, "").lower().replace(" ", "_").replace("-", "_")
+        return unicodedata.name(text, "").lower().replace(" ", "_").replace("-", "_")
     return text.replace("^", "ctrl+") if len(text) > 1 else text
+
+
+def is_key(name: str) -> bool:
+    """Whether there is a key of that name in Textual: ``ctrl+f``, ``pagedown``, ``é``, ``section_sign``."""
+    *modifiers, key = name.split("+")
+    if not set(modifiers) <= {"ctrl", "shift", "alt"}:
+        return False
+    return len(key) == 1 or key in KEY_NAMES or _is_character(key.replace("_", " "))
+
+
+def _is_character(name: str) -> bool:
+    try:
+        unicodedata.lookup(name)
+    except KeyError:
+        return False
+    return True
 
 
 def bound(changed: Mapping[str, str]) -> dict[str, str]:

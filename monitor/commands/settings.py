@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, get_args
 
-from monitor.app.keymap import COMMANDS, key_named
+from monitor.app.keymap import COMMANDS, KEY_NAMES, is_key, key_named
 from monitor.app.palette import ThemeName
 from monitor.app.terminal import Signals
 
@@ -96,6 +96,16 @@ def _screen(path: Path, given: dict[str, Any]) -> dict[str, Any]:
     return given
 
 
+def _key(path: Path, command: str, text: str) -> str:
+    """Textual's name of a key as it was written."""
+    key = key_named(text)
+    if not is_key(key):
+        close = difflib.get_close_matches(key, KEY_NAMES, 1)
+        hint = f"did you mean {close[0]!r}?" if close else "write its character, ^f for ctrl+f, or its name: pagedown"
+        raise SettingsError(f"{path}: {command} = {text!r} is no key; {hint}")
+    return key
+
+
 def _keys(path: Path, given: dict[str, Any]) -> dict[str, str]:
     """The keys of the commands that are given others; a key of two commands is refused."""
     _known(path, "command of [keys]", given, [command.name for command in COMMANDS])
@@ -105,7 +115,7 @@ def _keys(path: Path, given: dict[str, Any]) -> dict[str, str]:
         wanted = [value] if isinstance(value, str) else value
         if not isinstance(wanted, list) or not wanted or not all(isinstance(key, str) and key for key in wanted):
             raise SettingsError(f"{path}: {name} is a key or a list of keys, not {value!r}")
-        changed[name] = ",".join(key_named(key) for key in wanted)
+        changed[name] = ",".join(_key(path, name, key) for key in wanted)
     owners: dict[str, str] = {}
     for name, bound in (keys | changed).items():
         for key in bound.split(","):

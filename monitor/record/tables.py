@@ -96,7 +96,7 @@ def _check(db: sqlite3.Connection, path: Path | None) -> None:
     if version > TABLES_VERSION:
         raise RunFileError(
             f"{path} was written by a newer Bedside (its tables are version {version}, this one knows up to "
-            f"{TABLES_VERSION}). Update with: pip install -U bedside"
+            f"{TABLES_VERSION}). Install the newest Bedside here, too."
         )
     if not {sql for (sql,) in db.execute("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL")} <= _STATEMENTS:
         raise RunFileError(f"{path} has more in it than a run; it is not opened.")

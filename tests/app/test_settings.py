@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from monitor.app.keymap import COMMANDS, is_key, key_named, sign
 from monitor.app.terminal import Signals
 from monitor.commands.settings import Settings, SettingsError, read
 
@@ -23,6 +24,13 @@ def test_keys_are_written_as_they_are_typed(tmp_path):
     assert found.keys == {"log": "y", "filter": "slash,number_sign", "page-down": "ctrl+f", "quit": "Q"}
 
 
+def test_every_key_may_be_written_as_the_help_shows_it():
+    for command in COMMANDS:
+        for key in command.keys.split(","):
+            assert is_key(key)
+            assert key_named(sign(key)) == key
+
+
 def test_the_screen_has_its_settings(tmp_path):
     found = settings(tmp_path, '[screen]\ntheme = "paper"\nfps = 2\nascii = true\nbell = false\n')
     assert (found.theme, found.fps, found.ascii) == ("paper", 2, True)
@@ -36,6 +44,8 @@ def test_two_commands_may_change_their_keys(tmp_path):
 @pytest.mark.parametrize(("text", "said"), [
     ('[key]\nlog = "y"', "unknown table 'key'; did you mean 'keys'?"),
     ('[keys]\nlogg = "y"', "unknown command of [keys] 'logg'; did you mean 'log'?"),
+    ('[keys]\nlog = "page_down"', "log = 'page_down' is no key; did you mean 'pagedown'?"),
+    ('[keys]\nlog = "win+x"', "log = 'win+x' is no key; write its character, ^f for ctrl+f, or its name: pagedown"),
     ('[screen]\nthem = "paper"', "unknown setting of [screen] 'them'; did you mean 'theme'?"),
     ('[screen]\ntheme = "papier"', "unknown theme 'papier'; did you mean 'paper'?"),
     ("[screen]\nascii = 1", "ascii is true or false, not 1"),

@@ -87,6 +87,19 @@ def test_attaching_again_with_the_same_objects_returns_the_same_probe(net):
     assert probe.attach(net, optimizer) is probe.attach(net, optimizer)
 
 
+def test_attaching_again_in_other_words_says_that_they_change_nothing(net, caplog):
+    optimizer = sgd(net)
+    run = probe.attach(net, optimizer, name="first")
+    with caplog.at_level(logging.WARNING, "probe"):
+        assert probe.attach(net, optimizer, name="first") is run
+        assert probe.attach(net, optimizer, name="second", on_alert={"divergence": "pause"}) is run
+
+    assert caplog.messages == [
+        f"This Net has a probe already (run {run.run_id}); it stays as it is: detach() it first for another "
+        "name, on_alert."
+    ]
+
+
 def test_attaching_again_with_another_optimizer_is_refused(net):
     run = probe.attach(net, sgd(net))
     assert message_of(net, sgd(net)) == (

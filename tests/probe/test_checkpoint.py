@@ -283,6 +283,23 @@ def test_what_does_not_go_with_the_checkpoint_is_refused_before_anything_is_chan
     assert [p.tolist() for p in model.parameters()] == before
 
 
+def test_another_model_or_another_grouping_is_refused_before_anything_is_changed(senders):
+    path = written(Digits(), senders)
+    wider = nn.Sequential(nn.Linear(20, 64), nn.BatchNorm1d(64), nn.ReLU(), nn.Dropout(0.2), nn.Linear(64, 12))
+    shorter = nn.Sequential(nn.Linear(20, 64))
+    fresh = Digits()
+    grouped = optim.AdamW([{"params": fresh.model[0].parameters()}, {"params": fresh.model[4].parameters()}])
+    before = [p.tolist() for model in (wider, shorter, fresh.model) for p in model.parameters()]
+
+    with pytest.raises(probe.ProbeError, match=r"model: 4\.weight is \[10, 64\] in it and \[12, 64\] in this"):
+        probe.load_checkpoint(path, wider, optim.AdamW(wider.parameters()))
+    with pytest.raises(probe.ProbeError, match=r"model: 1\.weight is \[64\] in it and missing in this"):
+        probe.load_checkpoint(path, shorter, optim.AdamW(shorter.parameters()))
+    with pytest.raises(probe.ProbeError, match=r"AdamW has groups of \[6\] parameters, this one of \[2, 2\]"):
+        probe.load_checkpoint(path, fresh.model, grouped)
+    assert [p.tolist() for model in (wider, shorter, fresh.model) for p in model.parameters()] == before
+
+
 def test_a_scheduler_and_a_scaler_that_are_not_given_are_missed_aloud(senders, caplog):
     path = written(Digits(), senders)
     fresh = Digits()

@@ -142,7 +142,7 @@ def test_a_file_of_a_newer_version_says_what_to_do(path):
     with sqlite3.connect(path) as db:
         db.execute("PRAGMA user_version=7")
 
-    with pytest.raises(RunFileError, match=r"its tables are version 7, .* pip install -U bedside$"):
+    with pytest.raises(RunFileError, match=r"its tables are version 7, .* Install the newest Bedside here, too.$"):
         next(read_run(path))
 
 
