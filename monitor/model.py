@@ -220,7 +220,7 @@ class Snapshot:
     def open_alerts(self) -> tuple[Alert, ...]:
         """The alerts that hold now, most severe first, then newest first."""
         opened = [alert for alert in self.alerts if alert.is_open]
-        return tuple(sorted(opened, key=lambda alert: (-alert.severity, -alert.raised_step)))
+        return tuple(sorted(opened, key=lambda alert: (-alert.severity, -alert.raised_step, -alert.id)))
 
     @property
     def total_steps(self) -> int | None:

@@ -7,7 +7,7 @@ import threading
 
 from monitor.app.base import SAID_S, Base
 from monitor.app.interventions import suggested, title
-from monitor.app.panels.alerts import selected_alert
+from monitor.app.panels.alerts import meant_alert
 from monitor.app.screens.intervene import ASKED, ConfirmScreen, MenuScreen, TypeScreen
 from monitor.model import Ack, Action, RunState
 from monitor.words import meant
@@ -31,7 +31,7 @@ class Intervening(Base):
             self.push_screen(MenuScreen(self.scene(), self._offers()), self._chosen)
 
     def _offers(self) -> list[Action]:
-        return suggested(self.snapshot, selected_alert(self._stage.panels["alerts"], self.snapshot))
+        return suggested(self.snapshot, meant_alert(self._stage.panels["alerts"], self.scene()))
 
     def _may(self) -> bool:
         """Whether this run takes commands from here; says so if not."""

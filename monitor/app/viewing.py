@@ -9,7 +9,7 @@ from monitor.app.base import SAID_S, Base
 from monitor.app.compare import INKS, candidates
 from monitor.app.panel import ListPanel, Panel
 from monitor.app.panels import PANELS
-from monitor.app.panels.alerts import selected_alert
+from monitor.app.panels.alerts import meant_alert
 from monitor.app.panels.loss import GUTTERS
 from monitor.app.panels.wall import WallPanel
 from monitor.app.ruler import Axis, knows
@@ -210,7 +210,7 @@ class Viewing(Base):
             self._say(f"{alert.rule}: {'heard again' if alert.muted else 'quiet for an hour'}", "dim", SAID_S)
 
     def _selected(self) -> Alert | None:
-        return selected_alert(self._stage.panels["alerts"], self.snapshot)
+        return meant_alert(self._stage.panels["alerts"], self.scene())
 
     def action_release(self) -> None:
         """Back to the whole run, live, with nothing selected, filtered or said."""

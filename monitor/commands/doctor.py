@@ -65,7 +65,7 @@ def home_folder() -> Iterator[Finding]:
         )
         return
     free = shutil.disk_usage(home).free / 2**30
-    runs = len(registry.run_files())
+    runs = len(registry.runs())
     yield Finding(
         free > 1.0, f"{home}: {runs} runs, {free:.1f} GiB free", "" if free > 1.0 else "free some space there"
     )

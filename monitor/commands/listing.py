@@ -79,7 +79,11 @@ def prune(args: argparse.Namespace) -> int:
 
 def _agreed(question: str) -> bool:
     """What the person at the terminal says; no if there is none."""
-    return sys.stdin.isatty() and input(question).strip().lower() in ("y", "yes")
+    try:
+        return sys.stdin.isatty() and input(question).strip().lower() in ("y", "yes")
+    except EOFError:  # Ctrl-D
+        print()
+        return False
 
 
 def rules(name: str | None) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any, Final
 
@@ -25,7 +25,7 @@ _CHARTS: Final = (("loss", ("train/loss", "val/loss")), ("gradient norm", ("grad
 
 def report(snapshot: Snapshot, width: int, *, colors: bool = False) -> str:
     """The whole report, in lines of at most ``width`` cells."""
-    parts = [*_head(snapshot), "", *_numbers(snapshot), "", *_alerts(snapshot, width)]
+    parts = [*_head(snapshot), *_config(snapshot, width), "", *_numbers(snapshot), "", *_alerts(snapshot, width)]
     for title, keys in _CHARTS:
         parts += chart(title, [(key, snapshot.series[key]) for key in keys if key in snapshot.series], width, colors)
     return "\n".join([*parts, *_marks(snapshot)])
@@ -45,6 +45,23 @@ def _head(snapshot: Snapshot) -> Iterator[str]:
     yield f"  step {fmt.count(snapshot.step)}{total}, {took} since {started:%Y-%m-%d %H:%M}"
     if snapshot.goodbye is not None and snapshot.goodbye.error:
         yield f"  {printable(snapshot.goodbye.error)}"
+
+
+def _config(snapshot: Snapshot, width: int) -> Iterator[str]:
+    """What ``attach(config=...)`` was given."""
+    hello = snapshot.hello
+    if hello is not None and hello.run_id and hello.config:  # a log of another tool has none of its own
+        pairs = "  ".join(f"{name}={value}" for name, value in _flat(hello.config))
+        yield from (f"  {line}" for line in wrap(printable(pairs), width - 2))
+
+
+def _flat(config: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:
+    """``optim.lr`` for ``{"optim": {"lr": ...}}``."""
+    for name, value in config.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{before}{name}.")
+        else:
+            yield before + name, value
 
 
 def _numbers(snapshot: Snapshot) -> Iterator[str]:

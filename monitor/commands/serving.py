@@ -34,9 +34,12 @@ def command(run: str | None, *, read_only: bool) -> str:
 
 def taken(host: str, port: int) -> str | None:
     """Why nothing can listen there, or None."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        with socket.create_server((host, port)):
+        with socket.create_server((host, port), family=family):
             return None
+    except socket.gaierror as error:
+        return f"{host} is no address of this machine: {error.strerror}"
     except OSError as error:
         return f"{host}:{port}: {os.strerror(error.errno or 0)}; --port gives another"
 

@@ -91,7 +91,7 @@ def newest() -> Target:
     live = _live()
     if live:
         return Target(live[0].name, live_feed(live[0]))
-    for entry in registry.run_files():
+    for entry in registry.runs():
         try:
             return Target(entry.name, NewestFeed(_newest_live, feed_of(entry)))
         except TargetError:  # noqa: PERF203  damaged, or just being made: the one before it, then
@@ -263,7 +263,7 @@ def run_of_process(pid: int) -> str | None:
 
 def run_rows() -> tuple[RunRow, ...]:
     """The newest runs of this machine for the list on the screen."""
-    entries = registry.run_files()[:RUNS]
+    entries = registry.runs()[:RUNS]
     return tuple(_row(entry, summary(entry.path) if entry.path else Summary()) for entry in entries)
 
 

@@ -94,7 +94,7 @@ def _answer(what: str, text: str = "", after_seq: str = "0") -> Iterator[bytes]:
         yield packed(registry.run_files())
     elif what == "find":
         entry = registry.find(text) if text else _newest()
-        runs = [Listed(run, _standing(run)) for run in registry.run_files()[:RUNS]]
+        runs = [Listed(run, _standing(run)) for run in registry.runs()[:RUNS]]
         yield packed(Found(registry.hostname(), entry, _is_over(entry), runs))
     elif what == "read":
         yield from map(wire.encode, read_run(_file(text), int(after_seq)))
@@ -110,7 +110,7 @@ def packed(value: object) -> bytes:
 
 def _newest() -> RunEntry:
     """The newest live run, else the newest; of a job with several ranks rank 0."""
-    entries = [entry for entry in registry.run_files() if entry.rank == 0]
+    entries = registry.runs()
     if not entries:
         raise registry.RunNotFound(f"There are no runs in {registry.home()} yet.")
     return next((entry for entry in entries if entry.live), entries[0])

@@ -159,6 +159,16 @@ def run_files() -> list[RunEntry]:
     return sorted(entries, key=lambda entry: (-entry.started_s, entry.run_id, entry.rank))
 
 
+def runs() -> list[RunEntry]:
+    """The runs, newest first; a job with several ranks is one, and the lowest rank that there is stands for it."""
+    found: dict[str, RunEntry] = {}
+    for entry in run_files():
+        known = found.get(entry.run_id)
+        if known is None or entry.rank < known.rank:
+            found[entry.run_id] = entry
+    return list(found.values())
+
+
 def find(text: str) -> RunEntry:
     """The run with that path, id (or the first four characters of one, or more) or name.
 
@@ -169,7 +179,7 @@ def find(text: str) -> RunEntry:
     is_path = os.sep in text or text.endswith(SUFFIX)  # else a file that happens to bear the name of a run hides it
     if is_path and path.is_file():
         return _entry_of(path) or RunEntry("", path.stem, path.stat().st_mtime, path)
-    entries = [entry for entry in run_files() if entry.rank == 0] or run_files()
+    entries = runs()
     for matches in (
         [entry for entry in entries if entry.run_id == text],
         [entry for entry in entries if text in (entry.name, _slug(entry.name)) or entry.name == _slug(text)],

@@ -1,5 +1,6 @@
 """Every key does what the help says."""
 
+import msgspec
 import pytest
 import screen_snapshots as snapshots
 from screen_driver import shown
@@ -85,6 +86,31 @@ async def test_enter_takes_the_charts_to_the_selected_alert_and_escape_back():
         await bedside.press("escape")
         assert bedside.app.view.held is None
         assert "held" not in bedside.text
+
+
+async def test_the_keys_act_on_the_alert_that_the_filter_leaves():
+    async with shown(snapshots.alarming()) as bedside:
+        await bedside.press("2", "slash", *"dead", "enter")
+        assert "exploding-gradient" not in "".join(bedside.lines[4:])
+        await bedside.press("a")
+        assert bedside.app.view.attention.seen == {snapshots.DEAD.id}
+
+
+async def test_where_the_banner_tells_of_an_alert_the_keys_act_on_that_one():
+    alike = msgspec.structs.replace(snapshots.DEAD, raised_step=snapshots.OVERFITTING.raised_step)
+    async with shown(snapshots.alarming(alerts=(snapshots.OVERFITTING, alike)), size=(80, 24)) as bedside:
+        assert "▲ dead-units since step" in bedside.lines[2]
+        await bedside.press("a")
+        assert bedside.app.view.attention.seen == {alike.id}
+        assert "▲ overfitting since step" in bedside.lines[2]
+
+
+async def test_a_cursor_that_is_out_of_sight_does_not_turn_the_keys_from_the_banner():
+    async with shown(snapshots.alarming()) as bedside:
+        await bedside.press("2", "j", "w")
+        assert any("exploding-gradient since step" in line for line in bedside.lines[:4])
+        await bedside.press("a")
+        assert bedside.app.view.attention.seen == {snapshots.SPIKE.id}
 
 
 async def test_enter_without_an_alert_does_nothing():

@@ -27,6 +27,13 @@ def test_it_says_what_the_run_is_how_it_stands_and_what_was_found():
     assert "step 6,000: lr x0.5" in text
 
 
+def test_it_says_what_the_run_was_configured_with():
+    config = {"lr": 0.1, "optim": {"name": "sgd", "betas": [0.9, 0.99]}, "note": "a\nb"}
+    text = report(snapshots.healthy(hello=snapshots.hello(config=config)), 80)
+
+    assert "\n  lr=0.1 optim.name=sgd optim.betas=[0.9, 0.99] note=a" in text
+
+
 def test_the_best_value_stands_beside_the_newest_with_its_step():
     values = snapshots.ArrayView("val/loss", [10, 20, 30], [0.9, 0.5, 0.7])
     text = report(snapshots.healthy(series={"val/loss": values}), 80)

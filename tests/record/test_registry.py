@@ -4,6 +4,7 @@ import time
 
 import pytest
 
+from monitor.commands import watching
 from monitor.record import filesystem, registry
 from probe import wire
 
@@ -148,6 +149,16 @@ def test_rank_0_stands_for_a_job_of_several_ranks():
     make_file("aaaaaaaa", "job")
 
     assert registry.find("job").rank == 0
+
+
+def test_a_job_of_several_ranks_is_one_run_and_its_lowest_rank_stands_for_it():
+    make_file("aaaaaaaa", "job", started_s=1e9 + 2, rank=1)
+    make_file("aaaaaaaa", "job", started_s=1e9)
+    make_file("bbbbbbbb", "half", started_s=1e9 + 1, rank=3)
+    make_file("cccccccc", "other", started_s=1e9 - 1)
+
+    assert [(run.run_id, run.rank) for run in registry.runs()] == [("aaaaaaaa", 0), ("bbbbbbbb", 3), ("cccccccc", 0)]
+    assert [row.run_id for row in watching.run_rows()] == ["aaaaaaaa", "bbbbbbbb", "cccccccc"]
 
 
 def test_the_longest_mount_point_decides_the_file_system(tmp_path):

@@ -140,7 +140,7 @@ def test_which_runs_has_to_be_said(made, capsys, words):
     assert path.exists()
 
 
-@pytest.mark.parametrize(("answer", "is_there"), [("y", False), ("n", True), ("", True)])
+@pytest.mark.parametrize(("answer", "is_there"), [("y\n", False), ("n\n", True), ("\n", True), ("\x04", True)])
 def test_at_a_terminal_it_asks(made, tmp_path, answer, is_there):
     path = made("aaaaaaaa", 40)
     ours, theirs = pty.openpty()
@@ -152,7 +152,7 @@ def test_at_a_terminal_it_asks(made, tmp_path, answer, is_there):
         said = b""
         while b"Delete 1 run" not in said:
             said += os.read(ours, 1024)
-        os.write(ours, answer.encode() + b"\n")
+        os.write(ours, answer.encode())
         assert process.wait(timeout=30) == 0
     os.close(ours)
 

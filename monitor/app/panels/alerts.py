@@ -12,6 +12,7 @@ from monitor.app.interventions import suggested
 from monitor.app.interventions import title as title_of
 from monitor.app.palette import Ink
 from monitor.app.panel import ListPanel, Panel, matches, wrap
+from monitor.app.panels.banner import worst_alarm
 from monitor.app.panels.loss import SEVERITY_INK
 from monitor.app.scene import Scene
 from monitor.model import Alert, Severity, Snapshot
@@ -30,10 +31,20 @@ def in_order(snapshot: Snapshot) -> list[Alert]:
     )
 
 
-def selected_alert(panel: Panel, snapshot: Snapshot) -> Alert | None:
-    """The alert under the panel's cursor: the first one while nobody has moved it."""
-    alerts, cursor = in_order(snapshot), getattr(panel, "cursor", None)
+def meant_alert(panel: Panel, scene: Scene) -> Alert | None:
+    """The alert that the keys act on: the one that the list has opened, or, where the list is not in sight, the one
+    that the banner tells of."""
+    if not scene.has_alerts and (alarm := worst_alarm(scene.snapshot)) is not None:
+        return alarm
+    alerts = _listed(panel, scene) if scene.has_alerts else in_order(scene.snapshot)
+    cursor = getattr(panel, "cursor", None)
     return next((alert for alert in alerts if alert.id == cursor), alerts[0] if alerts else None)
+
+
+def _listed(panel: Panel, scene: Scene) -> list[Alert]:
+    """The alerts that the panel's filter lets through, in order."""
+    pattern = scene.view.filters.get(panel.id or "", "")
+    return [alert for alert in in_order(scene.snapshot) if matches(pattern, alert.rule, *alert.where)]
 
 
 class AlertsPanel(ListPanel):
@@ -47,8 +58,7 @@ class AlertsPanel(ListPanel):
     )
 
     def draw(self, canvas: Canvas, scene: Scene) -> None:
-        snapshot, palette = scene.snapshot, scene.palette
-        alerts = [alert for alert in in_order(snapshot) if matches(self.filter(scene), alert.rule, *alert.where)]
+        palette, alerts = scene.palette, _listed(self, scene)
         self.items = [alert.id for alert in alerts]
         key, word = palette.pen("train", bold=True), palette.pen("dim")
         keys: Line = [
