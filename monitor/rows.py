@@ -22,9 +22,10 @@ Points = tuple[Steps, Floats]
 
 
 def steps_of(batch: Batch) -> Steps:
-    """int64[rows], never falling."""
+    """int64[rows], never falling: a step below the one before it is taken for that one."""
     if batch.steps:
-        return np.frombuffer(batch.steps, "<i8")
+        steps: Steps = np.maximum.accumulate(np.frombuffer(batch.steps, "<i8"))
+        return steps
     return np.arange(batch.start, batch.start + batch.rows, dtype=np.int64)
 
 
@@ -133,8 +134,6 @@ def _is_sound(points: Selection) -> bool:
 
 def _flaw_of_rows(batch: Batch) -> str | None:
     steps = steps_of(batch) if batch.steps else np.array([batch.start, batch.start + batch.rows - 1])
-    if (steps[1:] < steps[:-1]).any():
-        return "steps fall"
     if not -MAX_COUNT < steps[0] <= steps[-1] < MAX_COUNT:
         return "steps out of range"
     times = times_of(batch)
@@ -146,7 +145,7 @@ def merge(batches: Sequence[Batch]) -> Batch:
     rows = [batch.rows for batch in batches]
     total = sum(rows)
     offsets = np.concatenate([[0], np.cumsum(rows)])
-    steps = np.concatenate([steps_of(batch) for batch in batches])
+    steps = np.maximum.accumulate(np.concatenate([steps_of(batch) for batch in batches]))
     start = int(steps[0]) if total else 0
     consecutive = bool(np.array_equal(steps, np.arange(start, start + total)))
     scalars = {}
@@ -177,6 +176,14 @@ def _with_newest_confusion(classes: list[ClassCounts]) -> list[ClassCounts]:
         counts if i == newest or counts.confused is None else structs.replace(counts, confused=None)
         for i, counts in enumerate(classes)
     ]
+
+
+def not_before(batch: Batch, step: int) -> Batch:
+    """The batch, its steps below ``step`` raised to it; the same object if it has none."""
+    steps = steps_of(batch)
+    if not batch.rows or steps[0] >= step:
+        return batch
+    return structs.replace(batch, start=step, steps=np.maximum(steps, step).astype("<i8").tobytes())
 
 
 def until(batch: Batch, step: int) -> Batch:

@@ -43,10 +43,12 @@ def written(record: Handed, batch: BatchBuilder) -> bool:
 class BatchBuilder:
     """Gathers rows of named scalars and the rarer things beside them, and packs them into one Batch.
 
-    A key that is missing in a row has no value there, which the wire keeps apart from a NaN.
+    A key that is missing in a row has no value there, which the wire keeps apart from a NaN. ``last_step`` is that of
+    the newest row, here or in the batches before.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, last_step: int = 0) -> None:
+        self.last_step = last_step
         self._steps: list[int] = []
         self._times_s: list[float] = []
         self._rows: dict[tuple[str, ...], _Rows] = {}  # by area and names: most rows have those of an earlier one
@@ -66,15 +68,17 @@ class BatchBuilder:
     def row(self, step: int, time_s: float, scalars: Mapping[str, float], area: str = "") -> None:
         """One more row, its names under ``AREA/`` if that is given.
 
-        ``step`` never falls; several rows may share a step (a validation comes after it).
+        Several rows may share a step (a validation comes after it). One below the last step is taken for that.
         """
+        if step > self.last_step:
+            self.last_step = step
         names = (area, *scalars)
         alike = self._rows.get(names)
         if alike is None:
             alike = self._rows[names] = _Rows([], [])
         alike.at.append(len(self._steps))
         alike.values.append(tuple(scalars.values()))
-        self._steps.append(step)
+        self._steps.append(self.last_step)
         self._times_s.append(time_s)
 
     def layers(self, step: int, stats: Mapping[str, Sequence[float | None]]) -> None:

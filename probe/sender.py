@@ -67,6 +67,7 @@ class Sender:
         #: What the recorder runs for each new alarm; None leaves it to the environment.
         self.notify: str | None = None
         self._outbox = Outbox()
+        self._last_step = 0
         self._noticed: set[str] = set()
         self._packed_s = self._beaten_s = self._next_listen_s = 0.0
         self._closing: tuple[wire.Goodbye, float] | None = None
@@ -132,7 +133,7 @@ class Sender:
         records = self._records
         if not records:
             return
-        builder = BatchBuilder()
+        builder = BatchBuilder(self._last_step)
         for _ in range(min(len(records), _RECORDS_A_TURN)):
             record = records[0]
             try:
@@ -149,10 +150,11 @@ class Sender:
         if not builder.is_empty:
             try:
                 self._outbox.add(builder.build(self._outbox.next_seq))
+                self._last_step = builder.last_step
             except (TypeError, ValueError, OverflowError) as error:  # a value that is no number
                 self._log_once(f"Bedside left out {len(builder)} steps that it could not pack ({error}).")
             self._packed_s = time.monotonic()
-        return BatchBuilder()
+        return BatchBuilder(self._last_step)
 
     def _listen(self, line: _Line) -> None:
         for message in line.received():

@@ -13,13 +13,15 @@ from probe.wire import Batch, Hello, Message
 class ContinuedFeed:
     """The feed of a run; after its Hello what ``before`` knows of the runs that it goes on from.
 
-    Batches are numbered anew, for each run counts its own from 1.
+    ``before`` is closed with the feed, if it waits for something. Batches are numbered anew, for each run counts its
+    own from 1.
     """
 
     def __init__(self, feed: Feed, before: Callable[[Hello], Iterable[Message]]) -> None:
         self._feed, self._before = feed, before
 
     def close(self) -> None:
+        close(self._before)
         close(self._feed)
 
     def __iter__(self) -> Iterator[Event]:

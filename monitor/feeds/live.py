@@ -46,6 +46,7 @@ class LiveFeed:
         self._answer_s = ANSWER_S
         self._last_time_s = -math.inf
         self._held: deque[wire.Batch] = deque(maxlen=HELD)
+        self._held_goodbye: wire.Goodbye | None = None
         #: The last batch that was passed on.
         self.last_seq = 0
         self.bad_frames = 0
@@ -76,7 +77,7 @@ class LiveFeed:
     def _mind_the_time(self, line: Line) -> Iterator[Event]:
         """Ask for what is missing; say that the line is gone, once a second while it is."""
         now = time.monotonic()
-        is_silent = now - self._heard_s > SILENCE_S and not self._is_over
+        is_silent = now - self._heard_s > SILENCE_S and not (self._is_over and self._has_all)
         if self._link is Link.LOST or is_silent:
             if self._link is not Link.LOST or now - self._asked_s > ANSWER_S:
                 self._ask_history(line)
@@ -86,6 +87,11 @@ class LiveFeed:
             self._ask_history(line)
         elif self._must_ask and not self._is_awaiting and now - self._asked_s > PAUSE_S:
             self._ask_history(line)
+
+    @property
+    def _has_all(self) -> bool:
+        """Whether nothing is missing of what is known to be there."""
+        return self._link is Link.LIVE and not (self._is_awaiting or self._must_ask or self._held)
 
     def _ask_history(self, line: Line) -> None:
         line.send(wire.HistoryRequest(id=secrets.token_hex(4), after_seq=self.last_seq))
@@ -122,7 +128,9 @@ class LiveFeed:
             return
         if self._is_unproven or self._link is Link.LOST:
             self._is_unproven, self._must_ask = False, True
-        if not isinstance(message, wire.Batch):
+        if isinstance(message, wire.Goodbye) and not self._has_all:
+            self._held_goodbye = message
+        elif not isinstance(message, wire.Batch):
             yield from self._note(message)
         elif self._is_awaiting or self._link is not Link.LIVE or self._is_ahead(message):
             self._held.append(message)
@@ -132,10 +140,13 @@ class LiveFeed:
             yield from self._pass(message)
 
     def _release(self) -> Iterator[Event]:
-        """The batches that waited for the answer, up to the first hole."""
+        """The batches that waited for the answer, up to the first hole; with none, the goodbye that did."""
         while self._held and not self._is_ahead(self._held[0]):
             yield from self._pass(self._held.popleft())
         self._must_ask |= bool(self._held)
+        if self._held_goodbye is not None and self._has_all:
+            yield from self._note(self._held_goodbye)
+            self._held_goodbye = None
 
     def _is_ahead(self, batch: wire.Batch) -> bool:
         """Whether there are batches between the last one and this one."""

@@ -17,7 +17,7 @@ from pathlib import Path
 import msgspec
 
 from monitor.record import registry
-from monitor.record.pages import first_seq
+from monitor.record.pages import first_seq, trimmed
 from monitor.record.runfile import Changes, RunFile, RunFileError
 from monitor.record.sizelimit import SizeLimit, own_limit_bytes
 from monitor.rows import steps_of
@@ -86,11 +86,24 @@ class Keeper:
         """The training process has given up what still waits here, and sends one batch in its place."""
         waiting = self._waiting.batches
         given_up = [old for old, _ in waiting if first_seq(gap) <= old.seq <= gap.seq]
-        if given_up:
-            gap = msgspec.structs.replace(gap, seq=given_up[-1].seq, first_seq=first_seq(given_up[0]))
-            kept = [(old, frame) for old, frame in waiting if not gap.first_seq <= old.seq <= gap.seq]
-            before = [pair for pair in kept if pair[0].seq < gap.first_seq]
-            self._waiting.batches = [*before, (gap, wire.encode(gap)), *kept[len(before) :]]
+        if not given_up:
+            return
+        before = [pair for pair in waiting if pair[0].seq < given_up[0].seq]
+        after = waiting[len(before) + len(given_up) :]
+        marks = [mark for mark in gap.marks if mark.kind == "gap"]
+        marks += [mark for old in given_up for mark in old.marks if mark.kind != "gap"]
+        facts = list({fact.name: fact for old in given_up for fact in old.facts}.values())
+        gap = msgspec.structs.replace(gap, seq=given_up[-1].seq, marks=marks, facts=facts)
+        known = [int(steps_of(old)[-1]) for old, _ in before if old.rows] or [self._file.last_step]
+        gap = trimmed(gap, first_seq(given_up[0]) - 1, known[-1])
+        self._waiting.batches = [*before, (gap, wire.encode(gap)), *after]
+
+    def rest_of(self, gap: wire.Batch) -> wire.Batch:
+        """What of a gap has not come: the training process gave it up when a part of it was on its way."""
+        said: list[wire.Mark | wire.Fact] = []
+        for came in self.recorded(first_seq(gap) - 1):
+            said += [*came.marks, *came.facts]
+        return trimmed(gap, self.last_seq, self.last_step, [part for part in said if part.step == self.last_step])
 
     def alert(self, alert: wire.Alert, frame: bytes) -> None:
         self._waiting.alerts[alert.id] = frame

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 import msgspec
 
 from monitor import rows
-from probe.wire import Batch, Column
+from probe.wire import Batch, Column, Fact, Mark
 
 #: Rows that make a page, and the batches that make one if rows come seldom.
 PAGE_ROWS = 256
@@ -30,9 +30,12 @@ def is_full(batches: Sequence[Batch]) -> bool:
 
 def extents_of(batches: Iterable[Batch]) -> bytes:
     """How much of the merged page comes from each of ``batches``. They mostly look alike, so this packs well."""
-    extents = [
-        (b.seq - first_seq(b) + 1, b.rows, len(b.layers), len(b.classes), len(b.marks), len(b.facts)) for b in batches
-    ]
+    extents: list[_Extent] = []
+    end = None
+    for b in batches:
+        begin = first_seq(b) if end is None else end + 1  # a number that never came counts for the one behind it
+        extents.append((b.seq - begin + 1, b.rows, len(b.layers), len(b.classes), len(b.marks), len(b.facts)))
+        end = b.seq
     return zlib.compress(msgspec.msgpack.encode(extents), 1)
 
 
@@ -85,13 +88,23 @@ def thinned(page: Batch, extents: bytes) -> tuple[Batch, bytes]:
     return thin, zlib.compress(msgspec.msgpack.encode(known), 1)
 
 
-def trimmed(gap: Batch, seq: int, step: int) -> Batch:
-    """What of a gap comes after batch ``seq``, whose last step was ``step``: the rest of it did arrive."""
-    marks = [
-        msgspec.structs.replace(mark, step=max(mark.step, step + 1)) if mark.kind == "gap" else mark
-        for mark in gap.marks
-    ]
-    return msgspec.structs.replace(gap, first_seq=seq + 1, marks=marks)
+def trimmed(gap: Batch, seq: int, step: int, said: Collection[Mark | Fact] = ()) -> Batch:
+    """What of a gap comes after batch ``seq``: the rest of it did arrive.
+
+    ``step`` is the last one up to that batch, and ``said`` the marks and facts of that step.
+    """
+    marks = []
+    for mark in gap.marks:
+        if mark.kind == "gap":
+            marks.append(msgspec.structs.replace(mark, step=max(mark.step, step + 1)))
+        elif _is_new(mark, step, said):
+            marks.append(mark)
+    facts = [fact for fact in gap.facts if _is_new(fact, step, said)]
+    return msgspec.structs.replace(gap, first_seq=seq + 1, marks=marks, facts=facts)
+
+
+def _is_new(part: Mark | Fact, step: int, said: Collection[Mark | Fact]) -> bool:
+    return part.step > step or (part.step == step and part not in said)
 
 
 def _column_after(page: Batch, key: str, row: int) -> Column:

@@ -30,9 +30,9 @@ from monitor.record.farewell import Farewell
 from monitor.record.judge import Judge
 from monitor.record.keeper import Keeper
 from monitor.record.overview import Overviews
-from monitor.record.pages import first_seq, trimmed
+from monitor.record.pages import first_seq
 from monitor.record.replies import Replies
-from monitor.rows import flaw
+from monitor.rows import flaw, not_before
 from probe import wire
 
 #: Frames taken in before the next commit.
@@ -235,8 +235,10 @@ class Recorder:
         if missing > 0 and keeper.path is not None:
             self._notify(f"{missing} batches before step {batch.start} never came.")
         elif missing < 0:
-            batch = trimmed(batch, keeper.last_seq, keeper.last_step)
+            batch = keeper.rest_of(batch)
             frame = wire.encode(batch)
+        if (raised := not_before(batch, keeper.last_step)) is not batch:
+            batch, frame = raised, wire.encode(raised)
         keeper.batch(batch, frame)
         self._judge.feed(batch)
         self._overviews.feed(batch)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
+from itertools import islice
 
 from monitor.feeds import Event, LinkChanged
 from monitor.feeds.live import LiveFeed
@@ -48,6 +49,34 @@ class FarFile:
                 self._closed.wait(RETRY_S)
             else:
                 yield LinkChanged(Link.FILE, 1.0)
+                return
+
+
+class FarPast:
+    """Called with a run's Hello, what was recorded there before it; as often as the line breaks."""
+
+    def __init__(self, host: Host) -> None:
+        self._host = host
+        self._closed = threading.Event()
+
+    def close(self) -> None:
+        self._closed.set()
+
+    def __call__(self, hello: wire.Hello) -> Iterator[wire.Message]:
+        told = 0
+        while not self._closed.is_set():
+            try:
+                messages = far.messages(self._host, "before", hello.run_id, in_batch=True)
+                for message in islice(messages, told, None):  # the same in the same order each time
+                    told += 1
+                    yield message
+            except LineLost as error:  # noqa: PERF203  a line may break as often as it likes
+                yield wire.Notice(text=f"{error}; it is tried again.")
+                self._closed.wait(RETRY_S)
+            except RemoteError as error:
+                yield wire.Notice(text=f"The run before this one cannot be read: {error}")
+                return
+            else:
                 return
 
 

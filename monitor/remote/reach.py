@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 from monitor import actions
@@ -15,10 +14,9 @@ from monitor.record.reader import Found, Listed
 from monitor.record.registry import RunEntry
 from monitor.record.story import before
 from monitor.remote import RemoteError, far, ssh, tcp
-from monitor.remote.feed import FarFile, SshFeed
+from monitor.remote.feed import FarFile, FarPast, SshFeed
 from monitor.remote.ssh import Host
 from monitor.remote.tcp import Place
-from probe import wire
 
 SCHEMES = ("ssh://", "tcp://")
 
@@ -53,14 +51,7 @@ def reach(text: str) -> Reached:
     entry = found.entry
     feed = _feed(host, found)
     ask = feed.ask if isinstance(feed, SshFeed) else ""
-
-    def before_there(hello: wire.Hello) -> Iterator[wire.Message]:
-        try:
-            yield from far.messages(host, "before", hello.run_id, in_batch=True)
-        except RemoteError as error:
-            yield wire.Notice(text=f"The run before this one cannot be read: {error}")
-
-    return Reached(entry.run_id, entry.name, ContinuedFeed(feed, before_there), ask, runs=tuple(found.runs))
+    return Reached(entry.run_id, entry.name, ContinuedFeed(feed, FarPast(host)), ask, runs=tuple(found.runs))
 
 
 def _knocked(place: Place) -> Reached:

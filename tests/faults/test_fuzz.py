@@ -10,6 +10,7 @@ import time
 
 import hostile
 import msgspec
+import numpy as np
 import psutil
 import pytest
 import zmq
@@ -69,14 +70,18 @@ class Recorder:
         self.training.send(wire.encode(message))
 
     def take_a_step(self) -> int:
-        """A good batch; the step that it holds, once a monitor has been given it."""
+        """A good batch; the number that it holds, once a monitor has been given it."""
         self.send(self.hello)
         self.seq += 100_000
-        loss = wire.Column(values=packing.pack_floats([0.25]))
+        loss = wire.Column(values=packing.pack_floats([self.seq]))
         good = {"rows": 1, "times_s": packing.pack_floats([2e9]), "scalars": {"user/good": loss}}
         self.send(wire.Batch(seq=self.seq, first_seq=self.seq, start=self.seq, **good))
-        until(lambda: self.seq in points(self._monitor.history()[1], "user/good")[0])
+        until(lambda: self.seq in self.history("user/good")[1])
         return self.seq
+
+    def history(self, key: str) -> tuple[np.ndarray, np.ndarray]:
+        """What a monitor is given of a series: steps and values."""
+        return points(self._monitor.history()[1], key)
 
     def check(self) -> None:
         """It is the one that it was, has not grown, and goes on recording."""
@@ -99,6 +104,28 @@ def recorder(tmp_path, monkeypatch):
     recorder = Recorder(tmp_path / "home")
     yield recorder
     recorder.close()
+
+
+def test_a_batch_that_begins_below_the_last_step_is_raised_to_it(recorder):
+    last = recorder.seq
+    for number, steps in enumerate(([last + 2], [last + 1, last + 3]), 1):
+        values = packing.pack_floats([float(step) for step in steps])
+        recorder.send(
+            wire.Batch(
+                seq=last + number,
+                start=steps[0],
+                rows=len(steps),
+                steps=packing.pack_steps(steps),
+                times_s=packing.pack_floats([2e9] * len(steps)),
+                scalars={"user/late": wire.Column(values=values)},
+            )
+        )
+    until(lambda: len(recorder.history("user/late")[0]) == 3)
+
+    steps, values = recorder.history("user/late")
+
+    assert steps.tolist() == [last + 2, last + 2, last + 3]
+    assert values.tolist() == [last + 2, last + 1, last + 3]
 
 
 def in_turn(take) -> None:

@@ -6,8 +6,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from toy_run import ROOT, until
+from toy_run import ROOT, points, until
 
+from monitor.record.runfile import read_run
 from probe import launcher
 
 PRELUDE = """
@@ -98,6 +99,21 @@ sender.close(toy_trainer.wire.Goodbye(time_s=0.0, reason="finished"))
 
     assert done.stderr == "Bedside left out a record that it could not read (ValueError('no number')).\n"
     assert toy_run.committed_steps() == list(range(1, 201))
+
+
+def test_a_row_of_an_earlier_step_is_recorded_at_the_last_one(toy_run):
+    body = """
+sender.put((101, 2.0, {"train/loss": 0.5}, ""))
+time.sleep(0.5)
+sender.put((100, 3.0, {"val/loss": 0.25}, ""))
+sender.close(toy_trainer.wire.Goodbye(time_s=0.0, reason="finished"))
+"""
+    done = run_script(toy_run, body)
+
+    messages = list(read_run(toy_run.file()))
+    steps, losses = points(messages, "val/loss")
+    assert (done.stderr, steps.tolist(), losses.tolist()) == ("", [101], [0.25])
+    assert points(messages, "train/loss")[0].tolist() == list(range(1, 102))
 
 
 def test_the_thread_is_gone_after_close(toy_run):

@@ -1,10 +1,13 @@
 """A training that was resumed on another machine is one story here, too."""
 
+from collections.abc import Iterable, Iterator
+
 import numpy as np
 import pytest
 from sshd import SSH, SSHD, Sshd
 
 from monitor.commands.watching import resolve
+from monitor.feeds import Event
 from monitor.record import reader, registry
 from monitor.record.runfile import Changes, RunFile
 from monitor.session import Session
@@ -13,35 +16,76 @@ from probe import wire
 pytestmark = pytest.mark.skipif(not (SSHD and SSH), reason="OpenSSH is not installed: apt-get install openssh-server")
 
 
+BATCH = 10_000
+
+
 def write(run_id: str, first: int, last: int, **fields) -> None:
     """A finished run whose loss is the step, as its recorder leaves it."""
     hello = wire.Hello(schema=1, run_id=run_id, name="story", started_s=1.7e9 + first, **fields)
-    steps = np.arange(first, last + 1, dtype=float)
-    losses = {"train/loss": wire.Column(values=steps.tobytes())}
-    batch = wire.Batch(seq=1, start=first, rows=len(steps), times_s=(1.7e9 + steps).tobytes(), scalars=losses)
+    batches = [batch(seq, begin, min(begin + BATCH, last + 1)) for seq, begin in numbered(first, last)]
     goodbye = wire.Goodbye(time_s=1.7e9 + last, reason="finished", step=last)
     file = RunFile.create(registry.run_path(hello))
     meta = {"hello": wire.encode(hello), "goodbye": wire.encode(goodbye)}
-    file.write(Changes(batches=[(batch, wire.encode(batch))], meta=meta))
+    file.write(Changes(batches=[(each, wire.encode(each)) for each in batches], meta=meta))
     file.close()
 
 
-def test_what_was_recorded_before_a_run_was_resumed_comes_first(tmp_path, monkeypatch):
+def numbered(first: int, last: int) -> Iterator[tuple[int, int]]:
+    return enumerate(range(first, last + 1, BATCH), 1)
+
+
+def batch(seq: int, begin: int, end: int) -> wire.Batch:
+    steps = np.arange(begin, end, dtype=float)
+    losses = {"train/loss": wire.Column(values=steps.tobytes())}
+    return wire.Batch(seq=seq, start=begin, rows=len(steps), times_s=(1.7e9 + steps).tobytes(), scalars=losses)
+
+
+@pytest.fixture
+def server(tmp_path, monkeypatch):
+    """The machine with the runs; what is written from here on is there."""
+    server = Sshd(tmp_path, tmp_path / "there")
     monkeypatch.setenv("BEDSIDE_HOME", str(tmp_path / "there"))
+    reader.leave()
+    server.start()
+    monkeypatch.setenv("PATH", server.path)
+    yield server
+    server.cut()
+
+
+def test_what_was_recorded_before_a_run_was_resumed_comes_first(server, tmp_path, monkeypatch):
     write("aaaaaaaa", 1, 90)
     write("bbbbbbbb", 81, 120, resumes="aaaaaaaa", first_step=80)
-    reader.leave()
     monkeypatch.setenv("BEDSIDE_HOME", str(tmp_path / "here"))
-    server = Sshd(tmp_path, tmp_path / "there")
-    server.start()
-    try:
-        monkeypatch.setenv("PATH", server.path)
-        session = Session(resolve("ssh://train-box/bbbbbbbb").feed)
-        session.start()
-        session._thread.join(30)
-    finally:
-        server.cut()
+    session = Session(resolve("ssh://train-box/bbbbbbbb").feed)
+    session.start()
+    session._thread.join(30)
 
     steps, losses = session.latest().series["train/loss"].tail(1000)
     np.testing.assert_array_equal(steps, np.arange(1, 121))
     np.testing.assert_array_equal(losses, np.arange(1.0, 121.0))
+
+
+def cut_after_the_first_batch(feed: Iterable[Event], server: Sshd) -> Iterator[Event]:
+    is_cut = False
+    for event in feed:
+        yield event
+        if isinstance(event, wire.Batch) and not is_cut:
+            is_cut = True
+            server.cut()
+            server.start()
+
+
+def test_a_line_that_is_cut_while_the_past_is_fetched_costs_none_of_it(server, tmp_path, monkeypatch):
+    """The past is more than what is on its way at once: ssh's window, and the buffers before and behind it."""
+    write("aaaaaaaa", 1, 1_000_000)
+    write("bbbbbbbb", 900_001, 900_040, resumes="aaaaaaaa", first_step=900_000)
+    monkeypatch.setenv("BEDSIDE_HOME", str(tmp_path / "here"))
+    session = Session(cut_after_the_first_batch(resolve("ssh://train-box/bbbbbbbb").feed, server))
+    session.start()
+    session._thread.join(60)
+
+    snapshot = session.latest()
+    steps, losses = snapshot.series["train/loss"].tail(2_000_000)
+    np.testing.assert_array_equal(steps, np.arange(1, 900_041))
+    np.testing.assert_array_equal(losses, np.arange(1.0, 900_041.0))
+    assert [notice for notice in snapshot.notices if notice.endswith("; it is tried again.")]

@@ -39,6 +39,9 @@ class Server:
         self.beyond: list[wire.Message] = []
         self.asked_after: list[int] = []
         self.is_silent = False
+        #: Cleared, an answer stands still before its last part.
+        self.may_end = threading.Event()
+        self.may_end.set()
         self.open()
 
     def open(self):
@@ -53,6 +56,7 @@ class Server:
 
     def close(self):
         self.running = False
+        self.may_end.set()
         self.thread.join()
         self.context.destroy(linger=0)
 
@@ -77,8 +81,11 @@ class Server:
             frames = [wire.encode(message) for message in messages]
             half = len(frames) // 2
             for part, share, done in ((frames[:half], 0.5, False), (frames[half:], 1.0, True)):
-                history = wire.History(id=request.id, frames=part, share=share, done=done)
-                self.ask.send_multipart([client, wire.encode(history)])
+                if done:
+                    self.may_end.wait()
+                if self.running:
+                    history = wire.History(id=request.id, frames=part, share=share, done=done)
+                    self.ask.send_multipart([client, wire.encode(history)])
 
 
 @pytest.fixture
@@ -203,6 +210,69 @@ def test_a_run_that_is_over_may_be_silent(server):
     reader.close()
 
     assert reader.links() == [Link.CONNECTING, Link.LOADING, Link.LIVE]
+
+
+FINISHED = wire.Goodbye(time_s=9.0, reason="finished")
+
+
+def halfway(server, reader):
+    """Until a goodbye has come and something after it, and the first part of the history, but not the last."""
+    reader.until(lambda reader: Link.LOADING in reader.links())
+    server.publish(FINISHED)
+    server.publish(wire.Notice(text="later"))
+    reader.until(lambda reader: wire.Notice(text="later") in reader.events)
+
+
+def test_a_goodbye_that_overtakes_the_history_is_told_after_it(server):
+    alarm = wire.Alert(id=1, rule="spike", severity=wire.Severity.WARNING, raised_step=5)
+    server.recorded, server.beyond = 4, [alarm]
+    server.may_end.clear()
+    reader = Reader(server)
+    server.wait_for_subscriber()
+    halfway(server, reader)
+    server.may_end.set()
+
+    reader.until(lambda reader: FINISHED in reader.events)
+    reader.close()
+
+    assert reader.steps() == [1, 2, 3, 4]
+    assert reader.events.index(batch(4)) < reader.events.index(alarm) < reader.events.index(FINISHED)
+
+
+def test_a_line_that_breaks_between_a_goodbye_and_the_history_before_it_is_mended(server):
+    server.recorded = 4
+    server.may_end.clear()
+    reader = Reader(
+        server,
+        lambda feed: RecordedFeed(
+            feed, lambda after_seq: Replay(lambda: [*map(batch, range(after_seq + 1, 5)), FINISHED])
+        ),
+    )
+    server.wait_for_subscriber()
+    halfway(server, reader)
+    server.close()
+
+    reader.until(lambda reader: Link.FILE in reader.links())
+    server.open()
+
+    assert reader.steps() == [1, 2, 3, 4]
+    assert reader.links() == [Link.CONNECTING, Link.LOADING, Link.LOST, Link.LOADING, Link.FILE]
+
+
+def test_a_run_that_is_over_and_owes_a_batch_may_not_be_silent(server):
+    server.recorded, server.beyond = 5, [FINISHED]
+    reader = Reader(server)
+    server.wait_for_subscriber()
+    reader.until(lambda reader: Link.LIVE in reader.links())
+    server.is_silent = True
+    server.publish(batch(9))
+
+    reader.until(lambda reader: Link.LOST in reader.links())
+    server.is_silent, server.recorded = False, 9
+    reader.until(lambda reader: 9 in reader.steps())
+    reader.close()
+
+    assert reader.steps() == [1, 2, 3, 4, 5, 6, 7, 8, 9]
 
 
 def test_a_batch_that_contradicts_itself_is_counted_and_passed_over(server, reader):

@@ -78,3 +78,34 @@ def test_a_gap_of_which_a_part_arrived_begins_behind_that_part():
     rest = pages.trimmed(gap, seq=4, step=40)
 
     assert (rest.first_seq, rest.seq, rest.marks[0].step) == (5, 9, 41)
+
+
+def test_of_a_gap_what_was_said_by_the_part_that_arrived_is_not_said_again():
+    lost = wire.Mark(step=11, time_s=0.0, text="lost", kind="gap")
+    early, arrived, missing, late = (
+        wire.Mark(step=step, time_s=0.0, text=text)
+        for step, text in ((39, "early"), (40, "arrived"), (40, "missing"), (41, "late"))
+    )
+    facts = [wire.Fact(step=step, name=f"at {step}", value=1) for step in (39, 40, 41)]
+    gap = wire.Batch(seq=9, first_seq=2, marks=[lost, early, arrived, missing, late], facts=facts)
+
+    rest = pages.trimmed(gap, seq=4, step=40, said=[arrived, facts[1]])
+
+    assert rest.marks[1:] == [missing, late]
+    assert rest.facts == [facts[2]]
+
+
+def test_a_page_with_a_hole_in_its_numbers_is_cut_between_its_batches():
+    batches = [wire.Batch(seq=seq, start=seq, rows=1, times_s=bytes(8)) for seq in (1, 2, 4, 5, 6, 7)]
+    page, extents = rows.merge(batches), pages.extents_of(batches)
+
+    rest = {seq: rows.steps_of(pages.after(page, extents, seq)).tolist() for seq in range(1, 7)}
+
+    assert rest == {
+        1: [2, 4, 5, 6, 7],
+        2: [4, 5, 6, 7],
+        3: [4, 5, 6, 7],
+        4: [5, 6, 7],
+        5: [6, 7],
+        6: [7],
+    }

@@ -1,6 +1,7 @@
 import sqlite3
 import threading
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -65,6 +66,29 @@ def test_reading_after_a_batch_cuts_the_page_that_it_is_in(path):
 
     assert steps_in(path, after_seq=21) == list(range(21 * 16 + 1, 40 * 16 + 1))
     assert steps_in(path, after_seq=40) == []
+
+
+def test_a_page_with_a_hole_in_its_numbers_is_cut_between_its_batches(path):
+    file = RunFile.create(path)
+    batches = [batch(seq) for seq in range(1, 18) if seq != 3]
+    file.write(Changes(batches=[(b, wire.encode(b)) for b in batches]))
+
+    assert steps_in(path, after_seq=4) == list(range(4 * 16 + 1, 17 * 16 + 1))
+
+
+def test_a_page_whose_steps_fall_is_read_and_none_of_it_is_lost(path):
+    """As recorders left it that took a validation value behind the step after it."""
+    file = RunFile.create(path)
+    write(file, 1, 17)
+    file.close()
+    with sqlite3.connect(path) as db:
+        (frame,) = db.execute("SELECT frame FROM pages").fetchone()
+        steps = [*range(1, 201), 199, *range(202, 257)]
+        page = msgspec.structs.replace(wire.decode(frame), steps=packing.pack_steps(steps))
+        db.execute("UPDATE pages SET frame = ?", (wire.encode(page),))
+
+    assert steps_in(path) == [*range(1, 201), 200, *range(202, 273)]
+    assert not any(isinstance(message, wire.Notice) for message in read_run(path))
 
 
 def test_another_recorder_goes_on_in_the_same_file(path):
