@@ -135,27 +135,34 @@ class Level:
     """The blocks of ``FACTOR ** height`` values, complete ones only."""
 
     def __init__(self) -> None:
-        self._low, self._high, self._total, self._finite = (Appendable(np.float64) for _ in range(4))
+        #: Low, high, total, finite; in one piece, because many small pieces leave holes in the heap when they grow.
+        self._data: Floats = np.empty((4, _FIRST_CAPACITY))
+        self._size = 0
         self._all: Blocks | None = None
 
     def __len__(self) -> int:
-        return len(self._low)
+        return self._size
 
     def append(self, blocks: Blocks) -> None:
-        self._all = None
-        self._low.append(blocks.low)
-        self._high.append(blocks.high)
-        self._total.append(blocks.total)
-        self._finite.append(blocks.finite)
+        size = self._size + len(blocks.low)
+        if size > self._data.shape[1]:
+            grown: Floats = np.empty((4, max(size, 2 * self._data.shape[1])))
+            grown[:, : self._size] = self._data[:, : self._size]
+            self._data = grown
+        for row, values in zip(self._data, (blocks.low, blocks.high, blocks.total, blocks.finite), strict=True):
+            row[self._size : size] = values
+        self._size, self._all = size, None
 
     def blocks(self) -> Blocks:
         """All of them; the same object until there are more, for most views come before the next one is whole."""
         if self._all is None:
-            self._all = Blocks(*(array.view() for array in (self._low, self._high, self._total, self._finite)))
+            self._all = self.part(slice(self._size))
         return self._all
 
     def part(self, part: slice) -> Blocks:
-        return Blocks(*(array.view()[part] for array in (self._low, self._high, self._total, self._finite)))
+        data = self._data[:, part]
+        data.flags.writeable = False
+        return Blocks(*data)
 
 
 class Series:
