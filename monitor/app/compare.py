@@ -10,7 +10,7 @@ import numpy as np
 
 from monitor.app import format as fmt
 from monitor.app.palette import Ink
-from monitor.app.ruler import Axis
+from monitor.app.ruler import Axis, began_s
 from monitor.app.window import Window, averaged, newest_average, trace
 from monitor.model import Floats, RunRow, Snapshot
 
@@ -46,10 +46,10 @@ def candidates(snapshot: Snapshot) -> Iterator[RunRow]:
 
 def position(snapshot: Snapshot, axis: Axis) -> Scale | None:
     """The elapsed time or the epoch of a run's steps; ``None`` where it has none, and for the steps themselves."""
-    clock, hello = snapshot.clock, snapshot.hello
-    if axis == "time" and clock is not None and len(clock) > 1 and hello is not None:
+    clock = snapshot.clock
+    if axis == "time" and clock is not None and len(clock) > 1:
         steps, times = clock.between(clock.first_step, clock.last_step)
-        return Scale(steps.astype(np.float64), times - hello.started_s)
+        return Scale(steps.astype(np.float64), times - began_s(snapshot))
     if axis == "epoch" and len(snapshot.epochs) > 1:
         begun, epochs = (np.array(part, np.float64) for part in zip(*snapshot.epochs, strict=True))
         usual = float(np.median(np.diff(begun)))

@@ -38,8 +38,10 @@ def _cell(canvas: Canvas, scene: Scene, x: int, y: int, upper: int, lower: int) 
 
 
 def columns(scene: Scene, steps: Steps, values: Floats, width: int) -> Floats:
-    """float64[rows, width]: the newest row of the matrix in each column, and what came before where there is none."""
-    first, last = scene.shown
+    """float64[rows, width]: the newest row of the matrix in each column of the charts' window, and what came before
+    where there is none."""
+    window = scene.window(2 * width)
+    first, last = window.start, window.last
     edges = first + (last - first + 1) * np.arange(1, width + 1) / width
     index = np.searchsorted(steps, edges) - 1
     begun = int(np.searchsorted(steps, first))

@@ -207,20 +207,32 @@ class ListPanel(Panel):
         super().__init__(*args, **kwargs)
         self.items: Sequence[Hashable] = ()
         self.cursor: Hashable | None = None
+        self._put_at = 0  # where the cursor was put: of several equal items it is on that one
         self.top = 0
 
     @property
     def index(self) -> int:
         """Where the cursor is; the first item while nobody has moved it, or when its item is gone."""
-        if self.cursor is not None and self.cursor in self.items:
-            return self.items.index(self.cursor)
-        return 0
+        if self.cursor is None or self.cursor not in self.items:
+            return 0
+        is_there = self._put_at < len(self.items) and self.items[self._put_at] == self.cursor
+        return self._put_at if is_there else self.items.index(self.cursor)
+
+    @property
+    def selected(self) -> Hashable | None:
+        """The item under the cursor; ``None`` while the list is empty."""
+        return self.items[self.index] if self.items else None
+
+    def put(self, index: int) -> None:
+        """Put the cursor on an item; where there is none, it stays."""
+        if 0 <= index < len(self.items):
+            self.cursor, self._put_at = self.items[index], index
 
     def pointed(self, x: int, y: int) -> dict[str, Any]:
         del x
         index = self.item_at(y)
-        if index is not None and index < len(self.items):
-            self.cursor = self.items[index]
+        if index is not None:
+            self.put(index)
         return {}
 
     def item_at(self, y: int) -> int | None:
@@ -229,13 +241,11 @@ class ListPanel(Panel):
 
     def is_selected_at(self, y: int) -> bool:
         """Whether the item that the cursor has been put on is drawn in a row of the panel."""
-        index = self.item_at(y)
-        return index is not None and index < len(self.items) and self.items[index] == self.cursor
+        return self.cursor in self.items and self.item_at(y) == self.index
 
     def move(self, by: int) -> None:
         """Move the cursor down by so many items; it stops at either end."""
-        if self.items:
-            self.cursor = self.items[min(max(self.index + by, 0), len(self.items) - 1)]
+        self.put(min(max(self.index + by, 0), len(self.items) - 1))
 
     def release(self) -> None:
         """Back to the first item, and to following it."""

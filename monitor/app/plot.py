@@ -73,6 +73,12 @@ def points(canvas: Canvas, area: Area, scale: Scale, values: Floats, pen: int) -
     canvas.pens[area.y + dots // 4, area.x + columns // 2] = pen
 
 
+def lone(values: Floats) -> Floats:
+    """The values that have none beside them, so that no line leads to them; NaN for the others."""
+    known = np.pad(np.isfinite(values), 1)
+    return np.where(known[:-2] | known[2:], np.nan, values)
+
+
 def events(canvas: Canvas, area: Area, window: Window, marks: Iterable[Event]) -> None:
     """Each event's dashed line where no data is, and its sign in the first row. A later one wins a shared cell."""
     for event in marks:

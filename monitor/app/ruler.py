@@ -35,6 +35,15 @@ def knows(snapshot: Snapshot, axis: Axis) -> bool:
     return axis == "step" or (clock is not None and len(clock) > 1 if axis == "time" else bool(epochs))
 
 
+def began_s(snapshot: Snapshot) -> float:
+    """When the run began, Unix seconds: a resumed one, whose Hello is its newest, with the first step that it has."""
+    clock, hello = snapshot.clock, snapshot.hello
+    known = [hello.started_s] if hello is not None else []
+    if clock is not None and len(clock):
+        known += clock.between(clock.first_step, clock.first_step)[1].tolist()
+    return min(known, default=0.0)
+
+
 def labels(snapshot: Snapshot, axis: Axis, window: Window, cells: int) -> list[tuple[int, str]]:
     """The cell where each label begins, and the label; none overlap."""
     first, last = window.start, window.last + 1
@@ -72,10 +81,9 @@ def _count(value: float, step: float) -> str:
 
 
 def _times(snapshot: Snapshot, first: int, last: int, most: int) -> list[tuple[float, str]]:
-    clock, hello = snapshot.clock, snapshot.hello
+    clock, began = snapshot.clock, began_s(snapshot)
     assert clock is not None
     steps, times = clock.between(clock.first_step, clock.last_step)
-    began = hello.started_s if hello else float(times[0])
     start, end = np.interp([first, min(last, int(steps[-1]))], steps, times) - began
     span = next((s for s in _SPANS_S if s * most >= end - start), _SPANS_S[-1])
     at = np.arange(math.ceil(start / span), math.floor(end / span) + 1) * span

@@ -150,8 +150,8 @@ class Scene:
 
     def elapsed_at(self, step: int) -> float | None:
         """How long the run had run at a step."""
-        time_s, hello = self.time_of(step), self.snapshot.hello
-        return None if time_s is None or hello is None else max(time_s - hello.started_s, 0.0)
+        time_s = self.time_of(step)
+        return None if time_s is None else max(time_s - ruler.began_s(self.snapshot), 0.0)
 
     def labels(self, window: Window, cells: int) -> list[tuple[int, str]]:
         """The labels of the x axis: the cell where each begins, and its text."""

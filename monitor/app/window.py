@@ -167,6 +167,14 @@ def joined(values: Floats, broken: NDArray[np.bool_]) -> Floats:
     return out
 
 
+def lost(spans: Iterable[tuple[int, int]], window: Window) -> NDArray[np.bool_]:
+    """bool[columns]: where steps are whose record was lost, from the first to the last of each span."""
+    columns = np.zeros(window.columns, bool)
+    for first, last in spans:
+        columns[max(window.column_of(first), 0) : max(window.column_of(last) + 1, 0)] = True
+    return columns
+
+
 def extent(series: Mapping[str, SeriesView], keys: Iterable[str] | None = None) -> tuple[int, int] | None:
     """The first and the last step of any of these series, or ``None`` if there is no value yet."""
     views = [series[key] for key in (keys if keys is not None else series) if key in series]

@@ -69,6 +69,45 @@ async def test_a_click_selects_a_chart_of_the_wall():
         assert bedside.panel("wall").cursor == "accuracy"
 
 
+async def test_a_click_where_the_filter_has_left_no_chart_selects_none():
+    async with shown(snapshots.healthy(), (80, 24)) as bedside:
+        await bedside.press("w", "slash", *"zzz", "enter")
+        await bedside.pilot.click("#wall", offset=(50, 9))
+        assert "no charts" in bedside.text
+        assert bedside.panel("wall").selected is None
+
+
+async def test_a_click_on_the_chart_that_is_shown_alone_selects_no_other():
+    async with shown(snapshots.healthy(), (80, 24)) as bedside:
+        await bedside.press("w", "j", "z")
+        await bedside.pilot.click("#wall", offset=(50, 9))
+        assert "╭─ grad/norm" in bedside.text
+        assert bedside.panel("wall").selected == "grad/norm"
+
+
+def evaluated(at, values):
+    """A run with these evaluations, far above every value of its training."""
+    loss = snapshots.series(spike=False)["train/loss"]
+    return snapshots.healthy(series={"train/loss": loss, "val/loss": snapshots.ArrayView("val/loss", at, values)})
+
+
+def cells_of_validation(bedside):
+    """The text of the cells below the frame of the wall's one chart that are drawn in the ink of validation."""
+    grid = bedside.panel("wall")._grid
+    inked = (grid.pens == bedside.app._palette.pen("val"))[1:]
+    return "".join(map(chr, grid.codes[1:][inked].tolist()))
+
+
+async def test_one_evaluation_is_a_point_on_the_wall_and_two_are_a_line():
+    async with shown(evaluated([6000], [9.0]), (80, 24)) as bedside:
+        await bedside.press("w")
+        assert cells_of_validation(bedside) == "•"
+        bedside.now_s += 2
+        await bedside.tick(snapshots.newer(evaluated([3000, 9000], [9.0, 9.0])))
+        assert len(cells_of_validation(bedside)) == 15
+        assert "•" not in bedside.text
+
+
 async def test_the_wall_has_the_runs_beside_it_where_there_is_room():
     async with shown(snapshots.healthy(), (120, 40)) as bedside:
         await bedside.press("w")

@@ -80,6 +80,17 @@ async def test_of_a_selected_class_only_its_own_are_told_and_its_row_is_marked()
         assert sum("3▸" in line for line in bedside.lines) == 1
 
 
+async def test_the_selected_class_may_have_no_samples_in_the_next_counts():
+    async with shown(run(FEW)) as bedside:
+        await bedside.press("5", "z", "slash", "7", "enter", "j")
+        assert "confusions of 7, most first" in bedside.text
+        bedside.now_s += 2
+        await bedside.tick(snapshots.newer(run(FEW, accuracy=np.where(np.arange(10) == 7, np.nan, 0.9))))
+        assert bedside.panel("classes").selected is None
+        assert "what it is ↓   taken for →" in bedside.text
+        assert "every sample was right" not in bedside.text
+
+
 async def test_a_filter_of_the_classes_is_one_of_the_words_too():
     async with shown(run(FEW)) as bedside:
         await bedside.press("5", "z", "slash", "7", "enter")

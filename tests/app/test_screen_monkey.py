@@ -1,11 +1,14 @@
-"""Somebody leans on the keyboard: whatever is pressed, in whatever state and at whatever size, the screen goes on."""
+"""Somebody leans on keyboard and mouse: whatever they press, in whatever state and at whatever size, it goes on."""
 
 import random
 import string
+from dataclasses import replace
 
+import numpy as np
 import pytest
 import screen_snapshots as snapshots
 from screen_driver import shown
+from textual.events import MouseScrollDown, MouseScrollUp
 
 from monitor.app.keymap import COMMANDS
 
@@ -21,8 +24,35 @@ def opened(run_id):
     return {"22222222": snapshots.healthy(steps=900), "33333333": snapshots.nan_only()}.get(run_id)
 
 
+def thinned(snapshot, dice):
+    """The same without some of its series, classes, runs and alerts."""
+
+    def some(items):
+        return tuple(item for item in items if dice.random() < 0.5)
+
+    table = snapshot.val_classes
+    gone = np.array([dice.random() < 0.5 for _ in table.accuracy], bool)
+    return snapshots.newer(
+        snapshot,
+        series={key: snapshot.series[key] for key in some(snapshot.series)},
+        val_classes=replace(table, accuracy=np.where(gone, np.nan, table.accuracy)),
+        runs=some(snapshot.runs),
+        alerts=some(snapshot.alerts),
+    )
+
+
+async def point(bedside, dice):
+    """Click somewhere, or turn the wheel there."""
+    width, height = bedside.app.size
+    at = dice.randrange(width), dice.randrange(height)
+    if dice.random() < 0.6:
+        await bedside.pilot.click(offset=at)
+    else:
+        await bedside.pilot._post_mouse_events([dice.choice([MouseScrollDown, MouseScrollUp])], offset=at, button=0)
+
+
 @pytest.mark.parametrize("seed", range(3))
-async def test_random_keys_never_end_it_or_leave_a_line_that_is_not_as_wide_as_the_screen(seed):
+async def test_random_keys_and_clicks_never_end_it_or_leave_a_line_that_is_not_as_wide_as_the_screen(seed):
     dice = random.Random(seed)
     states = [make() for make in snapshots.STATES.values()]
     async with shown(
@@ -30,11 +60,14 @@ async def test_random_keys_never_end_it_or_leave_a_line_that_is_not_as_wide_as_t
     ) as bedside:
         for _ in range(PRESSES // 5):
             await bedside.pilot.press(*dice.choices([*KEYS, *KEYS, *OTHERS], k=5))
+            await point(bedside, dice)
             if dice.random() < 0.2:
                 size = dice.choice(SIZES)
                 await bedside.pilot.resize_terminal(*size)
             if dice.random() < 0.3:
-                await bedside.tick(snapshots.newer(dice.choice(states), version=bedside.snapshot.version + 1))
+                bedside.now_s += 2
+                newest = thinned(dice.choice(states), dice)
+                await bedside.tick(snapshots.newer(newest, version=bedside.snapshot.version + 1))
             await bedside.pilot.pause()
             assert bedside.app.is_running
             width, height = bedside.app.size

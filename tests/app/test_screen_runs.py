@@ -3,6 +3,7 @@
 import screen_snapshots as snapshots
 from screen_driver import shown
 
+from monitor.app.panels.runs import RunsPanel
 from monitor.app.visit import Visit
 from monitor.model import Link, RunState
 
@@ -98,3 +99,44 @@ async def test_the_run_that_is_shown_is_not_opened_again():
     async with shown(snapshots.alarming(), open_run=opened()) as bedside:
         await bedside.press("6", "enter")
         assert "that is the run that is shown" in bedside.lines[-1]
+
+
+def walked(panel, by, moves):
+    """Where the cursor is after each of so many moves."""
+    places = []
+    for _ in range(moves):
+        panel.move(by)
+        places.append(panel.index)
+    return places
+
+
+def test_the_cursor_walks_a_list_whatever_its_items_are():
+    panel = RunsPanel(id="runs")
+    panel.items = ["a", "b", "b", "b", "a"]
+    assert walked(panel, 1, 5) == [1, 2, 3, 4, 4]
+    assert walked(panel, -1, 5) == [3, 2, 1, 0, 0]
+    assert walked(panel, 2, 3) == [2, 4, 4]
+
+
+def test_the_cursor_stays_with_its_item_when_the_order_changes():
+    panel = RunsPanel(id="runs")
+    panel.items = ["a", "b", "c"]
+    panel.move(1)
+    panel.items = ["b", "c", "a"]
+    assert (panel.index, panel.selected) == (0, "b")
+
+
+def test_an_empty_list_has_nothing_selected_wherever_its_cursor_was():
+    panel = RunsPanel(id="runs")
+    panel.items = ["a", "b"]
+    panel.move(1)
+    panel.items = []
+    panel.move(1)
+    assert (panel.index, panel.selected, panel.is_selected_at(1)) == (0, None, False)
+
+
+async def test_j_comes_to_the_last_of_several_runs_of_one_id():
+    rows = (*[snapshots.RUNS[0]] * 3, snapshots.RUNS[2])
+    async with shown(snapshots.alarming(runs=rows), open_run=opened()) as bedside:
+        await bedside.press("6", "j", "j", "j", "enter")
+        assert "r05-base" in bedside.lines[0]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from screen_snapshots import ArrayView
 
-from monitor.app.window import Window, average, averaged, bucket, extent, fit, joined, newest_average, trace
+from monitor.app.window import Window, average, averaged, bucket, extent, fit, joined, lost, newest_average, trace
 
 NAN = np.nan
 
@@ -94,6 +94,13 @@ def test_a_column_of_bad_values_breaks_the_line():
     values = np.array([1.0, NAN, NAN, NAN, 3.0, NAN, 5.0])
     broken = np.array([0, 0, 1, 0, 0, 0, 0], bool)
     assert np.isnan(joined(values, broken)).tolist() == [False, True, True, True, False, False, False]
+
+
+def test_the_columns_of_lost_steps_are_those_of_the_window():
+    window = Window(100, 10, 6)
+    assert lost([(1, 99)], window).tolist() == [False] * 6
+    assert lost([(90, 105), (125, 140), (155, 300)], window).tolist() == [True, False, True, True, True, True]
+    assert lost([(3, 4)], Window(1, 1, 12, stretch=2)).tolist() == [*[False] * 5, *[True] * 3, *[False] * 4]
 
 
 def test_the_extent_is_over_all_series_that_have_a_value():

@@ -72,10 +72,11 @@ class ClassesPanel(ListPanel):
 
     def _confusion(self, canvas: Canvas, scene: Scene, table: ClassTable) -> Area:
         """What was taken for what; returns the area that is left to the list."""
-        only = self.items[self.index] if self.cursor is not None else None
+        only = self.selected if self.cursor is not None else None
         only = only if isinstance(only, int) else None
         places = confusion.places(canvas.width, canvas.height, table, _BARS)
-        confusion.draw_words(canvas, scene, places.words, table, only, set(self.items))
+        if self.items:
+            confusion.draw_words(canvas, scene, places.words, table, only, set(self.items))
         if places.matrix is not None:
             confusion.draw_matrix(canvas, scene, places.matrix, table, only)
         return places.classes

@@ -16,7 +16,7 @@ from monitor.app.glyphs import MARKS, SEVERITY
 from monitor.app.palette import Ink, Palette
 from monitor.app.panel import Panel
 from monitor.app.scene import Scene
-from monitor.app.window import Trace, Window, average, averaged, joined, newest_average, trace
+from monitor.app.window import Trace, Window, average, averaged, joined, lost, newest_average, trace
 from monitor.model import Floats, SeriesView, Severity, Snapshot
 
 TRAIN = "train/loss"
@@ -129,15 +129,16 @@ class LossPanel(Panel):
     def _plot(self, canvas: Canvas, scene: Scene, area: Area, window: Window, curves: _Curves, scale: Scale) -> None:
         palette = scene.palette
         train, val = curves.train, curves.val
+        broken = train.bad | lost(scene.snapshot.gaps, window)
         if not curves.are_empty:
             plot.grid(canvas, area, scale, palette.pen("grid"), palette.pen("dim"))
         plot.gaps(canvas, area, window, scene.snapshot.gaps, palette.pen("faint"))
         for ink, means in curves.others:
             plot.curve(canvas, area, scale, joined(means, np.zeros(len(means), bool)), palette.pen(ink))
-        plot.band(canvas, area, scale, train.low, train.high, joined(train.mean, train.bad), palette.pen("train_low"))
+        plot.band(canvas, area, scale, train.low, train.high, joined(train.mean, broken), palette.pen("train_low"))
         if not val.is_empty:
             plot.curve(canvas, area, scale, joined(val.mean, val.bad), palette.pen("val"))
-        plot.curve(canvas, area, scale, joined(curves.mean, train.bad), palette.pen("train"))
+        plot.curve(canvas, area, scale, joined(curves.mean, broken), palette.pen("train"))
         if window.stretch >= _FEW:
             plot.points(canvas, area, scale, curves.mean, palette.pen("train"))
         if not val.is_empty:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
+from numpy.typing import NDArray
 
 from monitor.app import charts, plot
 from monitor.app import format as fmt
@@ -16,7 +17,7 @@ from monitor.app.palette import Ink
 from monitor.app.panel import Panel
 from monitor.app.panels.loss import interventions, value_at
 from monitor.app.scene import Scene
-from monitor.app.window import Trace, Window, joined, trace
+from monitor.app.window import Trace, Window, joined, lost, trace
 from monitor.model import SeriesView, Snapshot
 
 LEFT = 7
@@ -54,6 +55,13 @@ class _Mini(Panel):
         """Draw frame and curve; ``False`` if there is nothing to draw. Each small chart has its own."""
         raise NotImplementedError
 
+    def ground(self, canvas: Canvas, scene: Scene, area: Area, window: Window, scale: Scale) -> NDArray[np.bool_]:
+        """Draw what lies under the curve, the grid and the lost steps; returns the columns of these."""
+        palette, gaps = scene.palette, scene.snapshot.gaps
+        plot.grid(canvas, area, scale, palette.pen("grid"), palette.pen("dim"))
+        plot.gaps(canvas, area, window, gaps, palette.pen("faint"))
+        return lost(gaps, window)
+
     def value_of(self, scene: Scene, series: SeriesView, digits: int) -> Span:
         """The newest value, or that of the crosshair's step; red if it is not a finite number."""
         at = scene.view.cross
@@ -81,8 +89,8 @@ class GradPanel(_Mini):
         bottom: list[Span] = [(f"clip {fmt.real(limit, 3)}", palette.pen("warn"))] if limit else []
         value = self.value_of(scene, series, 3)
         self.frame(canvas, scene, right=[value], bottom=bottom)
-        plot.grid(canvas, area, scale, palette.pen("grid"), palette.pen("dim"))
-        plot.band(canvas, area, scale, data.low, data.high, joined(data.mean, data.bad), palette.pen("train"))
+        broken = data.bad | self.ground(canvas, scene, area, window, scale)
+        plot.band(canvas, area, scale, data.low, data.high, joined(data.mean, broken), palette.pen("train"))
         if limit:
             _colour_above(canvas, area, scale, limit, palette.pen("warn"))
         plot.bad_values(canvas, area, data.bad, palette.pen("crit", bold=True))
@@ -126,10 +134,10 @@ class LrPanel(_Mini):
         if held:
             bottom = [(_in_force(held[0], canvas.width - 6), palette.pen("warn"))]
         self.frame(canvas, scene, right=[self.value_of(scene, first, 4)], bottom=bottom)
-        plot.grid(canvas, area, scale, palette.pen("grid"), palette.pen("dim"))
+        gone = self.ground(canvas, scene, area, window, scale)
         for data in reversed(traces[1:]):
-            plot.curve(canvas, area, scale, joined(data.mean, data.bad), palette.pen("other_low"))
-        plot.curve(canvas, area, scale, joined(traces[0].mean, traces[0].bad), palette.pen("other"))
+            plot.curve(canvas, area, scale, joined(data.mean, data.bad | gone), palette.pen("other_low"))
+        plot.curve(canvas, area, scale, joined(traces[0].mean, traces[0].bad | gone), palette.pen("other"))
         self._now(canvas, scene, area, traces[0], scale)
         return True
 
@@ -163,8 +171,7 @@ class RatePanel(_Mini):
         floor = max(scale.low - (scale.high - scale.low) / 2, 0.0)
         scale = charts.scale_for([np.array([floor, scale.high])])
         self.frame(canvas, scene, right=[self.value_of(scene, series, 4)])
-        plot.grid(canvas, area, scale, palette.pen("grid"), palette.pen("dim"))
-        values = joined(data.mean, data.bad)
+        values = joined(data.mean, data.bad | self.ground(canvas, scene, area, window, scale))
         rows = scale.rows(values, 4 * area.height)
         bits = charts.dots(rows, np.where(np.isfinite(rows), 4.0 * area.height, np.nan), 4 * area.height)
         pens = np.full((area.height, area.width), palette.pen("ok"), np.uint16)

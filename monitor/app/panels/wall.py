@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -15,8 +15,8 @@ from monitor.app.palette import Ink
 from monitor.app.panel import ListPanel, matches
 from monitor.app.panels.loss import interventions, value_at
 from monitor.app.scene import Scene
-from monitor.app.window import joined, trace
-from monitor.model import Snapshot
+from monitor.app.window import Trace, Window, joined, lost, trace
+from monitor.model import Floats, Snapshot
 
 #: The least size of a chart; as many as fit are as large as they can be.
 _WIDTH, _HEIGHT = 38, 7
@@ -24,6 +24,9 @@ _WIDTH, _HEIGHT = 38, 7
 _LEFT: Final = 7
 #: Curves that one chart holds.
 _CURVES: Final = 6
+
+#: What does not come with each step: nothing of it need be lost where steps are.
+_SELDOM: Final = ("val/", "user/")
 
 _FIRST: Final = ("loss", "grad/norm", "lr", "accuracy", "rate/samples_per_s", "time/step_s")
 
@@ -33,6 +36,15 @@ class Chart(NamedTuple):
 
     name: str
     keys: tuple[str, ...]
+
+
+class _Curve(NamedTuple):
+    """A series in the columns of its chart; a band goes from the lowest to the highest value of each column."""
+
+    trace: Trace
+    line: Floats
+    ink: Ink
+    is_band: bool
 
 
 def charts_of(snapshot: Snapshot) -> list[Chart]:
@@ -57,20 +69,20 @@ class WallPanel(ListPanel):
         "by step, time or epoch."
     )
     page = 1
-    _tiles: Sequence[Area] = ()
+    _tiles: Sequence[tuple[str, Area]] = ()
 
     def pointed(self, x: int, y: int) -> dict[str, Any]:
         """Select the chart under the mouse."""
-        first = self.index // self.page * self.page
-        for number, tile in enumerate(self._tiles):
+        for name, tile in self._tiles:
             if 0 <= x - tile.x < tile.width and 0 <= y - tile.y < tile.height:
-                self.cursor = self.items[first + number]
+                self.cursor = name
         return {}
 
     def draw(self, canvas: Canvas, scene: Scene) -> None:
         pattern = self.filter(scene)
         found = [chart for chart in charts_of(scene.snapshot) if matches(pattern, chart.name, *chart.keys)]
         self.items = [chart.name for chart in found]
+        self._tiles = ()
         if not found:
             self.frame(canvas, scene)
             self.hint(canvas, scene, "no charts", f"no series has {pattern}" if pattern else "no series yet")
@@ -82,8 +94,9 @@ class WallPanel(ListPanel):
         rows = min(rows, math.ceil(len(found) / columns))
         self.page = columns * rows
         first = self.index // self.page * self.page
-        self._tiles = [_tile(canvas, columns, rows, number) for number in range(min(self.page, len(found) - first))]
-        for tile, chart in zip(self._tiles, found[first:], strict=False):
+        shown = found[first : first + self.page]
+        self._tiles = [(chart.name, _tile(canvas, columns, rows, number)) for number, chart in enumerate(shown)]
+        for chart, (_, tile) in zip(shown, self._tiles, strict=True):
             self._chart(canvas, scene, tile, chart)
         self._pages(canvas, scene, first // self.page, math.ceil(len(found) / self.page))
 
@@ -96,7 +109,7 @@ class WallPanel(ListPanel):
     def _chart(self, canvas: Canvas, scene: Scene, tile: Area, chart: Chart) -> None:
         palette = scene.palette
         x, y, width, height = tile
-        on = self.items[self.index] == chart.name and scene.view.focus == self.id
+        on = self.selected == chart.name and scene.view.focus == self.id
         part = Canvas(width, height, palette.pen("text"))
         self.box(part, scene, chart.name, focused=on)
         area = Area(_LEFT, 1, max(width - _LEFT - 2, 1), max(height - 2 - (height >= 10), 1))
@@ -107,23 +120,22 @@ class WallPanel(ListPanel):
     def _curves(self, part: Canvas, scene: Scene, area: Area, chart: Chart) -> None:
         palette, snapshot, view = scene.palette, scene.snapshot, scene.view
         window = scene.window(2 * area.width)
-        traces = [trace(snapshot.series[key], window) for key in chart.keys[:_CURVES]]
-        key = chart.keys[0]
+        curves, key = list(_curves_of(scene, chart, window)), chart.keys[0]
         others = [
             (other.ink, compare.aligned(snapshot, other.snapshot, view.x_axis, key, window)) for other in scene.others
         ]
-        raw = np.concatenate([part for data in traces for part in (data.low, data.high)])
-        scale = charts.scale_for([raw, *(means for _, means in others)], log=view.log, quantiles=(0.01, 0.99))
+        scale = _scale(curves, [means for _, means in others], log=view.log)
         plot.grid(part, area, scale, palette.pen("grid"), palette.pen("dim"))
+        plot.gaps(part, area, window, snapshot.gaps, palette.pen("faint"))
         for ink, means in others:
             plot.curve(part, area, scale, joined(means, np.zeros(len(means), bool)), palette.pen(ink))
         bad = np.zeros(window.columns, bool)
-        for number, data in enumerate(traces):  # validation over the band of training
-            middle = joined(data.mean, data.bad)
-            if len(traces) == 1 or chart.keys[number].startswith("train/"):
-                plot.band(part, area, scale, data.low, data.high, middle, palette.pen(_ink(chart, number)))
+        for data, line, ink, is_band in curves:  # validation over the band of training
+            if is_band:
+                plot.band(part, area, scale, data.low, data.high, line, palette.pen(ink))
             else:
-                plot.curve(part, area, scale, middle, palette.pen(_ink(chart, number)))
+                plot.curve(part, area, scale, line, palette.pen(ink))
+            plot.points(part, area, scale, plot.lone(line), palette.pen(ink))
             bad |= data.bad
         plot.events(part, area, window, interventions(scene))
         plot.crosshair(part, area, window, view.cross, palette.pen("hi"))
@@ -158,6 +170,22 @@ class WallPanel(ListPanel):
             canvas.put(width - 1, y, "│", pen)
         canvas.put(0, last, "╰" + "─" * (width - 2) + "╯", pen)
         canvas.put(2, 0, f" {clip(title, width - 14)} ", palette.pen("hi" if focused else "text", bold=True))
+
+
+def _curves_of(scene: Scene, chart: Chart, window: Window) -> Iterator[_Curve]:
+    gone = lost(scene.snapshot.gaps, window)
+    for number, key in enumerate(chart.keys[:_CURVES]):
+        data = trace(scene.snapshot.series[key], window)
+        broken = data.bad if key.startswith(_SELDOM) else data.bad | gone
+        is_band = len(chart.keys) == 1 or key.startswith("train/")
+        yield _Curve(data, joined(data.mean, broken), _ink(chart, number), is_band)
+
+
+def _scale(curves: Sequence[_Curve], others: Sequence[Floats], *, log: bool) -> charts.Scale:
+    """A spike of a band may stick out; a few evaluations among many steps are what the quantiles would leave out."""
+    raw = [ends for curve in curves if curve.is_band for ends in (curve.trace.low, curve.trace.high)]
+    wholly = [curve.trace.mean for curve in curves if not curve.is_band]
+    return charts.scale_for([np.concatenate([[], *raw]), *wholly, *others], log=log, quantiles=(0.01, 0.99))
 
 
 def _tile(canvas: Canvas, columns: int, rows: int, number: int) -> Area:
