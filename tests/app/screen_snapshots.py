@@ -300,12 +300,12 @@ def healthy(**changes):
 
 
 def alarming(**changes):
-    return healthy(
-        series=series(),
-        alerts=(SLOWER, OVERFITTING, DEAD, SPIKE, RESOLVED),
-        marks=(Mark(step=6000, time_s=0.0, text="lr x0.5", kind="command"),),
-        **changes,
-    )
+    values = {
+        "series": series(),
+        "alerts": (SLOWER, OVERFITTING, DEAD, SPIKE, RESOLVED),
+        "marks": (Mark(step=6000, time_s=0.0, text="lr x0.5", kind="command"),),
+    }
+    return healthy(**{**values, **changes})
 
 
 def waiting(**changes):
