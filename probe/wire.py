@@ -262,9 +262,13 @@ class Goodbye(_Message, frozen=True, kw_only=True):
 
 
 class Committed(_Message, frozen=True, kw_only=True):
-    """Recorder to training process: every batch up to ``seq`` is in the run file."""
+    """Recorder to training process: every batch up to ``seq`` is in the run file.
+
+    ``watched`` is whether anybody follows the run; while nobody does, batches may come more rarely.
+    """
 
     seq: int
+    watched: bool = True
 
 
 class Notice(_Message, frozen=True, kw_only=True):

@@ -252,7 +252,7 @@ class Recorder:
         if self._is_ack_due and self._keeper.is_clean and (now >= self._next_ack_s or self._farewell.is_told):
             self._is_ack_due = False
             self._next_ack_s = now + _ACK_S
-            self._to_sender(wire.Committed(seq=self._keeper.last_seq))
+            self._to_sender(wire.Committed(seq=self._keeper.last_seq, watched=self._audience.is_there))
 
     def _to_sender(self, message: wire.Message) -> None:
         self._to_training(wire.encode(message))

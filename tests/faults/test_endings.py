@@ -112,8 +112,8 @@ def test_a_killed_trainer_loses_no_more_than_the_steps_since_the_sender_last_wok
     last = [message for message in messages if isinstance(message, wire.Batch)][-1]
 
     np.testing.assert_array_equal(steps, np.arange(1, len(steps) + 1))
-    # 0.2 s of gathering; the rest is for a machine on which the sender's thread had to wait for its turn.
-    assert killed_s - np.frombuffer(last.times_s)[-1] < 0.5
+    # 0.5 s of gathering; the rest is for a machine on which the sender's thread had to wait for its turn.
+    assert killed_s - np.frombuffer(last.times_s)[-1] < 0.8
 
 
 def test_a_zombie_that_nobody_reaps_is_seen_to_be_gone(toy_run, monitor_of):

@@ -1,5 +1,6 @@
 """From the sender through the recorder into the run file and to a monitor, with real processes and sockets."""
 
+import time
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from toy_run import only, points, until
 from monitor.record import registry
 from monitor.record.runfile import read_run
 from probe import wire
+from probe.sender import UNWATCHED_S, WATCHED_S
 
 
 def expected(key: str, steps: int) -> np.ndarray:
@@ -110,3 +112,22 @@ def test_the_hello_comes_back_as_it_was_sent(toy_run):
     hello = only(read_run(toy_run.file()), wire.Hello)
 
     assert (hello.run_id, hello.name, hello.pid) == (toy_run.run_id, "toy", toy_run.processes[0].pid)
+
+
+def test_the_sender_wakes_more_often_as_soon_as_somebody_watches_and_less_when_he_has_gone(toy_run, monitor_of):
+    begun = time.monotonic()
+    sender = toy_trainer.start(toy_run.run_id)
+    try:
+        live = toy_run.wait_live()
+
+        def wakes_each(seconds):
+            sender.put(toy_trainer.Row(1 + int(1000 * (time.monotonic() - begun)), time.time()))
+            return sender.wake_s == seconds
+
+        until(lambda: wakes_each(UNWATCHED_S))
+        monitor = monitor_of(live)
+        until(lambda: wakes_each(WATCHED_S))
+        monitor.close()
+        until(lambda: wakes_each(UNWATCHED_S))
+    finally:
+        sender.close(wire.Goodbye(time_s=time.time(), reason="finished"))
