@@ -7,7 +7,7 @@ import pytest
 from sshd import SSH, SSHD, Sshd
 
 from monitor.commands.watching import resolve
-from monitor.feeds import Event
+from monitor.feeds import Event, close
 from monitor.record import reader, registry
 from monitor.record.runfile import Changes, RunFile
 from monitor.session import Session
@@ -89,3 +89,18 @@ def test_a_line_that_is_cut_while_the_past_is_fetched_costs_none_of_it(server, t
     np.testing.assert_array_equal(steps, np.arange(1, 900_041))
     np.testing.assert_array_equal(losses, np.arange(1.0, 900_041.0))
     assert [notice for notice in snapshot.notices if notice.endswith("; it is tried again.")]
+
+
+def test_who_leaves_while_the_past_cannot_be_had_waits_for_it_no_longer(server):
+    write("aaaaaaaa", 1, 1_000_000)
+    write("bbbbbbbb", 900_001, 900_040, resumes="aaaaaaaa", first_step=900_000)
+    feed = resolve("ssh://train-box/bbbbbbbb").feed
+    events = iter(feed)
+    lost = (event for event in events if isinstance(event, wire.Notice) and event.text.endswith("it is tried again."))
+    next(event for event in events if isinstance(event, wire.Batch))
+    server.cut()
+    next(lost)
+
+    close(feed)
+
+    assert next(lost, None) is None
