@@ -30,8 +30,8 @@ logger = logging.getLogger("probe")
 #: Each time the thread wakes its caches are cold and it costs 0.4 ms, whatever it finds: 0.2 % of a core while
 #: somebody watches, and less than half of that while nobody does.
 WATCHED_S, UNWATCHED_S = 0.2, 0.5
-#: Between two looks for acknowledgements and commands: a look in vain costs as much as packing two steps.
-_LISTEN_S = 0.4
+#: At each so many wake-ups it looks for acknowledgements and commands: a look in vain costs as much as packing two steps.
+_LISTEN_EACH = 2
 _HEARTBEAT_BUSY_S = 10.0
 _HEARTBEAT_IDLE_S = 1.0
 #: Records taken over in one wake-up, so that one that never gets ready cannot keep the thread busy.
@@ -129,7 +129,7 @@ class Sender:
         self._gather()
         now = time.monotonic()
         if now >= self._next_listen_s:
-            self._next_listen_s = now + _LISTEN_S
+            self._next_listen_s = now + _LISTEN_EACH * self.wake_s
             self._listen(line)
         self._send(line)
         self._beat(line)
