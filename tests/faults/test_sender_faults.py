@@ -104,7 +104,7 @@ sender.close(toy_trainer.wire.Goodbye(time_s=0.0, reason="finished"))
 def test_a_row_of_an_earlier_step_is_recorded_at_the_last_one(toy_run):
     body = """
 sender.put((101, 2.0, {"train/loss": 0.5}, ""))
-time.sleep(0.5)
+toy_trainer.wait_for_commit(sender)
 sender.put((100, 3.0, {"val/loss": 0.25}, ""))
 sender.close(toy_trainer.wire.Goodbye(time_s=0.0, reason="finished"))
 """
