@@ -30,7 +30,7 @@ logger = logging.getLogger("probe")
 #: Each time the thread wakes its caches are cold and it costs 0.4 ms, whatever it finds: 0.2 % of a core while
 #: somebody watches, and less than half of that while nobody does.
 WATCHED_S, UNWATCHED_S = 0.2, 0.5
-#: At each so many wake-ups it looks for acknowledgements and commands: a look in vain costs as much as packing two steps.
+#: At each so many wake-ups it looks for acknowledgements and commands: a look in vain costs as much as two steps do.
 _LISTEN_EACH = 2
 _HEARTBEAT_BUSY_S = 10.0
 _HEARTBEAT_IDLE_S = 1.0
