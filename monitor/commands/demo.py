@@ -9,6 +9,8 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import os
+import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -73,7 +75,7 @@ def run(
             stop(training)
             return 128 + signal.SIGINT
     if not headless and training.poll() is None:
-        print("The demo's training goes on and ends by itself; `bedside` brings the screen back.")
+        print(f"The demo's training goes on and ends by itself; `{program()}` brings the screen back.")
     return status
 
 
@@ -99,6 +101,17 @@ def script() -> Path:
     package = Path(__file__).resolve().parents[1]
     packed = package / "_examples" / "demo" / "train.py"
     return packed if packed.exists() else package.parent / "examples" / "demo" / "train.py"
+
+
+def program() -> str:
+    """What starts Bedside from the current folder, also where its environment is not active."""
+    if shutil.which("bedside"):
+        return "bedside"
+    beside = Path(sys.executable).with_name("bedside")
+    if not beside.exists():
+        return f"{shlex.quote(sys.executable)} -m monitor"
+    here = Path.cwd()
+    return shlex.quote(str(beside.relative_to(here) if beside.is_relative_to(here) else beside))
 
 
 def wait_for_run(training: subprocess.Popen[bytes], find: Callable[[int], str | None]) -> str | None:

@@ -10,7 +10,7 @@ import sys
 import pytest
 from world import eventually
 
-from monitor.commands.demo import explain_failure
+from monitor.commands.demo import explain_failure, program
 
 #: A proxy that is not there, so that nothing is fetched on any machine.
 NOWHERE = "http://127.0.0.1:9"
@@ -119,3 +119,35 @@ def test_what_a_training_said_last_is_said_once(tmp_path, capsys, printed, shown
         assert explain_failure(training, output.fileno(), "failed", 1) == 1
 
     assert capsys.readouterr().err == f"bedside demo: the training failed: {shown}"
+
+
+@pytest.fixture
+def environment(tmp_path, monkeypatch):
+    """One that is not active, with Bedside in it."""
+    programs = tmp_path / "work" / ".venv" / "bin"
+    programs.mkdir(parents=True)
+    (programs / "bedside").touch(mode=0o755)
+    monkeypatch.setattr(sys, "executable", str(programs / "python"))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    return programs
+
+
+def test_the_way_back_to_the_screen_is_told_as_it_works_from_here(environment, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path / "work")
+    assert program() == ".venv/bin/bedside"
+
+
+def test_outside_the_folder_of_its_environment_the_whole_path_is_told(environment, tmp_path, monkeypatch):
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert program() == str(environment / "bedside")
+
+
+def test_where_the_shell_finds_bedside_its_name_is_enough(environment, monkeypatch):
+    monkeypatch.setenv("PATH", str(environment))
+    assert program() == "bedside"
+
+
+def test_without_the_program_the_interpreter_is_told(environment):
+    (environment / "bedside").unlink()
+    assert program() == f"{environment}/python -m monitor"
