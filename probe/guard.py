@@ -18,11 +18,16 @@ class Guard:
     and costs a system call each. ``faults`` maps the name of what was switched off to the error that did it.
     """
 
-    __slots__ = ("cost_s", "faults")
+    __slots__ = ("_rests", "cost_s", "faults")
 
     def __init__(self) -> None:
         self.cost_s = 0.0
         self.faults: dict[str, str] = {}
+        self._rests: dict[str, Callable[[], object]] = {}
+
+    def rests_with(self, name: str, rest: Callable[[], object]) -> None:
+        """Call ``rest`` as soon as ``name`` is switched off: it takes off what that has put on."""
+        self._rests[name] = rest
 
     def timed(self, name: str, body: Callable[..., _T], *args: object) -> _T | None:
         """``body(*args)`` on the probe's account, and ``None`` once ``name`` is switched off. Does not nest."""
@@ -47,6 +52,18 @@ class Guard:
             self._fault(name, error)
             return None
 
+    def clear_up(self, name: str, body: Callable[[], object]) -> None:
+        """``body()``, also where ``name`` is switched off: what it has put on must not stay."""
+        try:
+            body()
+        except Exception as error:  # noqa: BLE001  a collector may raise anything; training goes on
+            told = f"{type(error).__name__}: {error}"
+            self.faults.setdefault(name, f"{name}: {told}")
+            _log.warning("Bedside could not clear up after its %s; training goes on. %s", name, told)
+
     def _fault(self, name: str, error: Exception) -> None:
-        self.faults[name] = f"{name}: {type(error).__name__}: {error}"
-        _log.warning("Bedside switched its %s off; training goes on. %s: %s", name, type(error).__name__, error)
+        told = f"{type(error).__name__}: {error}"
+        self.faults[name] = f"{name}: {told}"
+        _log.warning("Bedside switched its %s off; training goes on. %s", name, told)
+        if (rest := self._rests.get(name)) is not None:
+            self.clear_up(name, rest)

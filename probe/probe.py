@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import operator
 import os
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from time import time
 from types import TracebackType
@@ -13,7 +15,7 @@ from typing import Any, Protocol
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from probe import arguments, commands, describe, endpoints, wire
+from probe import arguments, commands, describe, endpoints, forgotten, wire
 from probe.batch import Handed
 from probe.collectors import Subject
 from probe.collectors.activations import ACTIVATIONS_ARE_COMPILED, is_compiled
@@ -92,6 +94,14 @@ class Probe:
         """Leave the model, the optimizer and torch as they were found. Once more does nothing."""
         if self._line is not None:
             self._line.close("detached")
+            self._let_go(is_large=self._line.subject.is_large)
+
+    def _let_go(self, *, is_large: bool) -> None:
+        """Whoever keeps this object keeps no model with it. What was on one hangs together in circles."""
+        self._line = None
+        vars(self).pop("log", None)
+        if is_large:
+            gc.collect()
 
     def __enter__(self) -> Probe:
         return self
@@ -101,6 +111,7 @@ class Probe:
     ) -> None:
         if self._line is not None:
             self._line.close_with(error)
+            self._let_go(is_large=self._line.subject.is_large)
 
 
 class _Line:
@@ -113,6 +124,7 @@ class _Line:
         self.criterion = criterion
         self._hello = hello
         self.is_open = False  # also in a forked child, which has the object and not the training
+        self.place = ""  # in the code, where it was attached
         self._refused: set[str] = set()
         self._drop_logs: Callable[[], None] = lambda: None
         sender = self.sender = _make_sender(hello, self._heartbeat, self._command if hello.control else None)
@@ -136,6 +148,7 @@ class _Line:
         except BaseException:
             self._control.remove()
             self._attachments.remove()
+            self.watch.close()
             raise
         self.is_open = True
         self._ending.watch()
@@ -228,6 +241,7 @@ class _Line:
         self.watch.close()
         self.drop_records()
         self._ending.unwatch()
+        _attached[:] = [other for other in _attached if other[0] is not self]
         return True
 
     def say_goodbye(self, reason: str) -> None:
@@ -308,7 +322,9 @@ def attach(
     )
     line = _Line(subject, hello, criterion, asked, control=control)
     line.sender.notify = notify
+    line.place = forgotten.place(sys._getframe().f_back)
     line.open()
+    forgotten.look(line, _attached)
     run = Probe(line, run_id=hello.run_id, name=hello.name)
     _attached[:] = [*(other for other in _attached if other[0].is_open), (line, run)]
     return run

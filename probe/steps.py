@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import cached_property
 from time import time
 from typing import Any, NamedTuple
 
@@ -38,7 +39,7 @@ class Steps:
         self.budget = Budget()
         self.heavy = self.detailed = self.may_be_ordinary = False  # of the step to come
         self.times_stages = False  # its forward pass, backward pass and optimizer are timed apart
-        self.stages, self.inspection = Stages.of(subject), Inspection(subject, step, say)
+        self.inspection = Inspection(subject, step, say)
         self.scaler: Any = None
         self.skipped = 0  # by AMP
         self.effective_lr: Mapping[str, Number] = {}  # what a step used of the groups that an intervention holds
@@ -48,10 +49,12 @@ class Steps:
         self._is_sharded = subject.is_sharded
         chosen = [each for each in COLLECTORS if not (each.reads_parameters and self._is_sharded)]
         self._collectors = [collector(subject) for collector in chosen]
+        for collector in self._collectors:
+            self._guard.rests_with(collector.name, collector.rest)
+        self._guard.rests_with("step", self._rest)
         self._each_step = [collector for collector in self._collectors if not collector.is_detail]
         self._rates = next(collector for collector in self._collectors if isinstance(collector, LearningRates))
         self._is_alone = len(subject.optimizers) == 1
-        self._is_on_host = all(p.is_cpu for layer in subject.layers for p in layer.parameters)
         self._labels_until = step + labels.FIRST_STEPS
         self._beside: dict[str, Number] = {}  # what further optimizers found since the last step
         self._counts: Tensor | None = None
@@ -60,9 +63,18 @@ class Steps:
         self._next_stop = 0  # the first step that may be more than ordinary
         self._plan()
 
+    @cached_property
+    def stages(self) -> Stages:
+        """First asked for when a step is over, as is where the parameters are: a model may be moved until then."""
+        return Stages.of(self._subject)
+
+    @cached_property
+    def _is_on_host(self) -> bool:
+        return all(p.is_cpu for layer in self._subject.layers for p in layer.parameters)
+
     def close(self) -> None:
         for collector in self._collectors:
-            self._guard.attempt(collector.name, collector.close)
+            self._guard.clear_up(collector.name, collector.close)
 
     def detail_until(self, step: int) -> None:
         """A person wants the layers of each step up to this one."""
@@ -177,10 +189,15 @@ class Steps:
         self._next_stop = min(
             self.budget.next_after(step, self._every), self.inspection.next_after(step), self.step + WINDOW
         )
-        if self.detailed or was_detailed:
+        if self.detailed:
             for collector in self._collectors:
-                action = collector.prepare if self.detailed else collector.rest
-                self._guard.attempt(collector.name, action)
+                self._guard.attempt(collector.name, collector.prepare)
+        elif was_detailed:
+            self._rest()
+
+    def _rest(self) -> None:
+        for collector in self._collectors:
+            self._guard.clear_up(collector.name, collector.rest)
 
     def _account(self) -> None:
         """At the end of a window: what the probe has cost. The first step is in none, as its beginning is unknown."""

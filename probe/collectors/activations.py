@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeGuard
 
 import torch
 from torch import Tensor, nn
@@ -74,6 +74,8 @@ class Activations(Collector):
         self._own, self._after, self._latest = {}, {}, None
 
     def _body(self, module: nn.Module) -> Callable[..., None] | None:
+        if isinstance(module, torch.jit.ScriptModule):  # which takes no hook
+            return None
         if (index := self._leaves.get(module)) is not None:
             return partial(self._layer, index)
         if isinstance(module, RECTIFIERS):
@@ -84,12 +86,12 @@ class Activations(Collector):
         if not torch.is_grad_enabled():
             return
         previous, self._latest = self._latest, index
-        if previous is not None and previous not in self._after and args and isinstance(args[0], Tensor):
+        if previous is not None and previous not in self._after and args and _is_plain(args[0]):
             units = self._units[previous]
             if args[0].requires_grad and units.see_input(args[0].detach()):
                 self._after[previous] = sample(args[0]).clone()
         output = output[0] if isinstance(output, tuple) and output else output
-        if not isinstance(output, Tensor) or not output.is_floating_point() or not output.numel():
+        if not _is_plain(output):
             self._latest = None
             return
         if index not in self._units:
@@ -99,12 +101,12 @@ class Activations(Collector):
             self._own[index] = sample(output).clone()  # copied: an in-place nonlinearity overwrites it
 
     def _rectified(self, _module: nn.Module, _args: Any, output: Any) -> None:
-        if self._latest is not None and torch.is_grad_enabled():
+        if self._latest is not None and torch.is_grad_enabled() and _is_plain(output):
             self._after.setdefault(self._latest, sample(output).clone())
             self._units[self._latest].see_rectified(output.detach())
 
     def _squashed(self, module: nn.Module, _args: Any, output: Any) -> None:
-        if self._latest is not None and torch.is_grad_enabled():
+        if self._latest is not None and torch.is_grad_enabled() and _is_plain(output):
             self._after.setdefault(self._latest, sample(output).clone())
             self._units[self._latest].see_squashed(output.detach(), centred=isinstance(module, nn.Tanh))
 
@@ -141,6 +143,13 @@ def _statistics(samples: list[Tensor]) -> Tensor:
     # Not var_mean, which costs 37 times as much on the CPU.
     mean = rows.mean(1, keepdim=True)
     return torch.cat((mean, (rows - mean).square_().mean(1, keepdim=True).sqrt_()), 1)
+
+
+def _is_plain(values: object) -> TypeGuard[Tensor]:
+    """Whether these are real numbers with an axis of units: not one number alone, and neither sparse nor nested."""
+    if not isinstance(values, Tensor) or values.layout is not torch.strided or values.is_nested:
+        return False
+    return values.is_floating_point() and values.dim() > 0 and values.numel() > 0
 
 
 def is_compiled(model: nn.Module) -> bool:

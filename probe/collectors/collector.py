@@ -13,6 +13,9 @@ from torch.optim import Optimizer
 from probe.guard import Guard
 from probe.host import Number, Reading
 
+#: Weights for which a collection of garbage is worth the tenths of a second that it takes; chosen, not derived.
+MUCH_BYTES = 2**26
+
 
 class LayerRef(NamedTuple):
     """A leaf module that owns parameters; its place in the list is its place in ``Hello.layers``."""
@@ -44,6 +47,12 @@ class Subject:
         """Where the parameters are, as far as that is CUDA; several where a model is spread over devices."""
         devices = {p.device for layer in self.layers for p in layer.parameters if p.device.type == "cuda"}
         return tuple(sorted(devices, key=str))
+
+    @property
+    def is_large(self) -> bool:
+        """Whether its weights take memory that is missed where it is freed late."""
+        parameters = (p for layer in self.layers for p in layer.parameters)
+        return sum(p.numel() * p.element_size() for p in parameters) >= MUCH_BYTES
 
     @property
     def main(self) -> Optimizer:
@@ -83,7 +92,8 @@ class Collector:
     ``collect`` is called in the optimizer's step post-hook: of each step, or of the detailed ones only where
     ``is_detail`` says so. ``before_clip`` comes when gradients are about to be clipped. Around a detailed step,
     ``prepare`` is called at the end of the one before, ``before_step`` in the optimizer's step pre-hook, and
-    ``rest`` when it is over: that takes off whatever the collector has put on. ``close`` comes once, at the end.
+    ``rest`` when it is over, or as soon as the collector has failed: that takes off whatever it has put on.
+    ``close`` comes once, at the end, also if it has failed. When one is made, the model may not be on its device yet.
     One that ``reads_parameters`` is left out where they are sharded.
     """
 

@@ -12,6 +12,7 @@ Keys   gpu/utilization_frac, gpu/temperature_c; both absent without CUDA, withou
 
 from __future__ import annotations
 
+from functools import cached_property
 from time import monotonic
 from typing import ClassVar
 
@@ -29,8 +30,12 @@ class Gpus(Collector):
 
     def __init__(self, subject: Subject) -> None:
         super().__init__(subject)
-        self._devices = subject.cuda_devices
         self._asked_s = -_PAUSE_S
+
+    @cached_property
+    def _devices(self) -> tuple[torch.device, ...]:
+        """First asked for when a step is over: a model may be moved until then."""
+        return self.subject.cuda_devices
 
     def collect(self, moment: Moment) -> None:
         if self._devices and monotonic() - self._asked_s >= _PAUSE_S:

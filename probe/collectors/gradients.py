@@ -3,7 +3,8 @@
 What   the 2-norm over all gradients of the main optimizer, before clipping (``grad/norm``) and, where clipping was
        seen, after it (``grad/norm_applied``); the norm per layer, before clipping
 Unit   the loss's unit per parameter unit; under AMP, of the unscaled loss
-Cost   one ``_foreach_norm`` over the gradients; nothing on a step where ``clip_grad_norm_`` has done it already
+Cost   one ``_foreach_norm`` over the gradients, in half precision a ``vector_norm`` of each; nothing on a step where
+       ``clip_grad_norm_`` has done it already
 When   the optimizer's step post-hook: Lightning runs backward inside ``step(closure)``, so a pre-hook would read the
        gradients of the step before; where gradients are clipped, just before that
 Keys   grad/norm, grad/norm_applied, grad/norm/NAME for a further named optimizer; layers: grad_norm
@@ -22,6 +23,7 @@ from probe.collectors.collector import Clip, Collector, Moment, Subject, by_laye
 from probe.host import Found, Number, Reading, number
 
 _N = TypeVar("_N", float, Tensor)
+_HALVES = (torch.float16, torch.bfloat16)
 
 
 class Gradients(Collector):
@@ -89,9 +91,18 @@ def norms(tensors: list[Tensor]) -> Tensor:
 
 def _each(tensors: list[Tensor]) -> list[Tensor]:
     dense = [t.detach() if t.layout is torch.strided else t.detach().coalesce().values() for t in tensors]
-    if any(t.dtype in (torch.float16, torch.bfloat16) for t in dense):
-        dense = [t.float() for t in dense]  # a sum of squares leaves float16's range at 65504
-    return list(torch._foreach_norm(dense))
+    whole = [t for t in dense if t.dtype not in _HALVES]
+    found = iter(torch._foreach_norm(whole) if whole else ())
+    return [_norm_of_half(t) if t.dtype in _HALVES else next(found) for t in dense]
+
+
+def _norm_of_half(tensor: Tensor) -> Tensor:
+    """Summed in float32, as a sum of squares leaves float16's range at 65504; no float32 copy of it is kept.
+
+    Copies of all would take twice the memory of the model once more, at one moment.
+    """
+    norm: Tensor = torch.linalg.vector_norm(tensor, dtype=torch.float32)
+    return norm
 
 
 def _stacked(found: list[Tensor]) -> Tensor:

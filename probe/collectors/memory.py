@@ -17,6 +17,7 @@ import contextlib
 import math
 import os
 import sys
+from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -36,7 +37,6 @@ class Memory(Collector):
 
     def __init__(self, subject: Subject) -> None:
         super().__init__(subject)
-        self._cuda = subject.cuda_devices
         self._statm: int | None = None
         self._process: Any = None
         self._has_said_limits = False
@@ -46,6 +46,11 @@ class Memory(Collector):
             self._statm = os.open(_STATM, os.O_RDONLY | os.O_CLOEXEC)
         else:
             self._process = _process()
+
+    @cached_property
+    def _cuda(self) -> tuple[torch.device, ...]:
+        """First asked for when a step is over: a model may be moved until then."""
+        return self.subject.cuda_devices
 
     def close(self) -> None:
         if self._statm is not None:

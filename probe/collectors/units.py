@@ -49,8 +49,11 @@ class Units:
         return self._samples >= ENOUGH_SAMPLES
 
     def width_of(self, output: Tensor) -> None:
-        """Learn the number of units from the layer's own output."""
-        self._width = output.shape[self._axis(output)]
+        """Learn the number of units from the layer's own output; with another number the counting begins anew."""
+        width = output.shape[self._axis(output)]
+        if width != self._width:
+            self._width = width
+            self._clear()
 
     def see_rectified(self, output: Tensor) -> None:
         if not self.is_enough and (shaped := self._by_unit(output)) is not None:

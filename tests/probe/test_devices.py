@@ -9,9 +9,13 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+import torch.nn.functional as F  # noqa: N812
 from torch import nn
 
+import probe
+from probe import host
 from probe.collectors import Moment, Subject, memory
+from probe.records import StepRecord
 
 ROOT = Path(__file__).parents[2]
 
@@ -84,6 +88,72 @@ def test_in_a_container_the_least_limit_of_its_groups_counts(tmp_path, groups):
     (base / "job" / "7" / name).write_text("max\n" if groups.startswith("0") else f"{2**63 - 4096}\n")
     (base / "job" / name).write_text("8000000\n")
     assert memory.container_limit(groups, tmp_path) == 8000000.0
+
+
+class FakeEvent:
+    """An event of CUDA's interface that has passed; 7 ms lie between two of them."""
+
+    recorded = 0
+
+    def __init__(self, *, enable_timing):
+        assert enable_timing
+
+    def record(self):
+        FakeEvent.recorded += 1
+        self.at_ms = 7.0 * FakeEvent.recorded
+
+    def query(self):
+        return True
+
+    def elapsed_time(self, end):
+        return end.at_ms - self.at_ms
+
+
+def test_a_model_that_is_moved_to_its_device_after_attach_is_measured_there(monkeypatch, senders):
+    model = nn.Linear(4, 2)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    probe.attach(model, optimizer, every=1)
+    monkeypatch.setattr(Subject, "cuda_devices", (torch.device("cuda", 0),))
+    monkeypatch.setattr(torch.cuda, "Event", FakeEvent)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _: SimpleNamespace(total_memory=1000))
+    said = {"memory_allocated": 10, "memory_reserved": 100, "utilization": 35, "temperature": 71}
+    for name, value in said.items():
+        monkeypatch.setattr(torch.cuda, name, lambda _, value=value: value)
+    for _ in range(2):
+        model(torch.randn(2, 4)).sum().backward()
+        optimizer.step()
+    assert senders.last.series("memory/allocated_bytes") == [(1, 10.0), (2, 10.0)]
+    assert senders.last.series("gpu/temperature_c") == [(1, 71.0)]
+    assert senders.last.series("time/forward_s") == [(2, pytest.approx(0.007))]
+    assert senders.last.facts()["device_memory_bytes"] == 1000.0
+
+
+class Away:
+    """A copy to the host that never arrives."""
+
+    def __init__(self, device, tensors):
+        assert device.type == "meta"
+
+    def ready(self):
+        return False
+
+
+def test_the_rows_of_a_model_that_is_moved_after_attach_wait_for_their_numbers(monkeypatch, senders):
+    monkeypatch.setattr(host, "_Copy", Away)
+    model = nn.Linear(4, 2)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    budget = probe.attach(model, optimizer)._line.watch.steps.budget
+    budget.every, budget.judge = 512, lambda *_: False
+    for parameter in model.parameters():
+        torch.utils.swap_tensors(parameter, nn.Parameter(torch.empty_like(parameter, device="meta")))
+    x, y = torch.empty(3, 4, device="meta"), torch.zeros(3, dtype=torch.long, device="meta")
+    for _ in range(20):
+        F.cross_entropy(model(x), y).backward()
+        optimizer.step()
+    rows = [record for record in senders.last.records if isinstance(record, StepRecord)]
+    assert senders.last.heartbeat().faults == []
+    assert [record._step for record in rows] == [*range(1, 21)]
+    assert not any(record.ready() for record in rows)
 
 
 FAKE_PYNVML = '''

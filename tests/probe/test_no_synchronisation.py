@@ -90,7 +90,7 @@ def test_no_value_is_asked_of_a_device_in_the_training_thread(senders, copies, n
         with torch.no_grad():
             loss_of(model, x, y)
         assert run._line.watch.guard.faults == {}
-    assert run._line.watch.step == 12
+        assert run._line.watch.step == 12
     assert len(copies) >= 13, "each step and the evaluation bring something"
     assert max(copies) > 20, "detailed steps bring the layers"
 
