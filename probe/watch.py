@@ -51,7 +51,8 @@ class Watch:
         self.skips_losses = False  # for now the root of the backward pass tells enough
         self.completed = 0  # steps of all optimizers
         self._facts: dict[str, str | float | bool | None] = {}
-        self._put, self._main, self._is_alone = put, subject.main, len(subject.optimizers) == 1
+        self._put, self._subject, self._main = put, subject, subject.main
+        self._is_alone = len(subject.optimizers) == 1
         self._training, self._clock, self._epochs = Training(), Clock(), Epochs()
         self.steps = Steps(
             subject,
@@ -74,7 +75,7 @@ class Watch:
         self._scopes: list[list[LossCall]] = []
         self._scaled: deque[tuple[weakref.ref[Tensor], tuple[Number, LossCall | None, bool]]] = deque(maxlen=8)
         self._batch_samples = 0
-        self._phase_before_save = self.phase
+        self._phases_before_saves: list[Phase] = []  # one may be inside another
 
     @property
     def step(self) -> int:
@@ -101,7 +102,8 @@ class Watch:
 
     def look_for_silence(self) -> None:
         """Whether the training has hung; called in the sender's thread."""
-        self._silence.look(self.step, self.phase, self._clock.trained_s, self.step - self._first_step)
+        steps, batches = self.step - self._first_step, self._epochs.batches
+        self._silence.look(self.step, self.phase, self._clock.trained_s, steps, batches)
 
     def hidden(self, sentence: str) -> None:
         """Something cannot be seen of this training: it is told to whoever watches, and once in the log."""
@@ -149,7 +151,7 @@ class Watch:
             loss = None
         else:
             loss = output.get("loss") if isinstance(output, Mapping) else getattr(output, "loss", None)
-        if isinstance(loss, Tensor) and loss.numel() == 1 and self._is_of_interest(loss):
+        if isinstance(loss, Tensor) and loss.numel() == 1 and self._takes(loss):
             call = capture.read_model_loss(loss, self._batch_samples or 1)
             call.counts = next((inner.counts for inner in calls if inner.counts is not None), None)
             capture.remember(call, loss)
@@ -161,6 +163,7 @@ class Watch:
         evaluation, self._evaluation = self._evaluation, None
         if evaluation is None:
             return
+        self.phase = Phase.TRAINING
         self._clock.resume()
         self._plan_losses()
         if not self.unseen.loss:
@@ -186,15 +189,24 @@ class Watch:
             )
         )
 
+    def _goes_on(self, outputs: Any) -> bool:
+        """Whether training goes on during an evaluation, which is over then: a method of the model calls no root."""
+        if capture.is_learned_from(outputs, self._subject):
+            self._end_evaluation()
+        return self._evaluation is None
+
     def save_begins(self) -> None:
-        if self._evaluation is None:
-            self._clock.pause()
-        self._phase_before_save, self.phase = self.phase, Phase.CHECKPOINTING
+        if self._epochs.is_training_thread:
+            if self._evaluation is None:
+                self._clock.pause()
+            self._phases_before_saves.append(self.phase)
+            self.phase = Phase.CHECKPOINTING
 
     def save_ends(self) -> None:
-        if self._evaluation is None:
-            self._clock.resume()
-        self.phase = self._phase_before_save
+        if self._epochs.is_training_thread:
+            self.phase = self._phases_before_saves.pop()
+            if self._evaluation is None and not self._phases_before_saves:
+                self._clock.resume()
 
     def hold_begins(self) -> None:
         """The loop is held before a training forward pass; what passes until :meth:`hold_ends` is no training."""
@@ -217,18 +229,18 @@ class Watch:
 
     def epoch_begins(self, iterator: Any, wait_s: float) -> None:
         self._epochs.loader_begins(iterator)
-        if self._epochs.are_waited_for:
+        if self._epochs.is_training_thread:
             self._clock.waited(wait_s, for_training=False)
 
     def batch_loaded(self, iterator: Any, wait_s: float) -> None:
         self._epochs.batch(iterator)
-        if self._epochs.are_waited_for:
+        if self._epochs.is_training_thread:
             self._clock.waited(wait_s, for_training=self._epochs.is_training)
 
     # ------------------------------------------------------------------------------------------------------ losses
 
     def loss_called(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:
-        if not self._is_of_interest(output):
+        if not self._takes(output):
             return
         is_evaluation = self._evaluation is not None
         call = capture.read_loss(name, args, kwargs, output, count=self._counts_due(), pairs=is_evaluation)
@@ -244,11 +256,12 @@ class Watch:
         self._scope(call)
 
     def criterion_begins(self) -> None:
-        self._scopes.append([])
+        if not self.skips_losses:
+            self._scopes.append([])
 
     def criterion_called(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:
         inner = self._scopes.pop() if self._scopes else []
-        if not self._is_of_interest(output):
+        if not self._takes(output):
             return
         values = (*args, *kwargs.values())
         is_evaluation = self._evaluation is not None
@@ -263,11 +276,12 @@ class Watch:
         # With several optimizers targets say "real" or "generated", which is no class.
         return (self._evaluation is not None or self.steps.heavy) and self._is_alone
 
-    def _is_of_interest(self, output: Any) -> bool:
+    def _takes(self, output: Any) -> bool:
         """A term of the training loss, or one of an evaluation; not a metric computed on the side."""
-        if self._evaluation is None:
-            return capture.is_training_loss(output)
-        return isinstance(output, Tensor) and output.is_floating_point() and not output.requires_grad
+        if capture.is_training_loss(output):
+            return (self._evaluation is None or self._goes_on([output])) and not self.skips_losses
+        is_value = isinstance(output, Tensor) and output.is_floating_point() and not output.requires_grad
+        return is_value and self._evaluation is not None
 
     def _scope(self, call: LossCall) -> None:
         if self._scopes:
@@ -292,9 +306,10 @@ class Watch:
                 self._scaled.append((weakref.ref(after), (number(before), *capture.recall(before.grad_fn))))
 
     def backward_begins(self, roots: Any) -> None:
-        if self._evaluation is not None:
+        roots = roots if isinstance(roots, (list, tuple)) else (roots,)
+        if self._evaluation is not None and not self._goes_on(roots):
             return
-        for root in roots if isinstance(roots, (list, tuple)) else (roots,):
+        for root in roots:
             if isinstance(root, Tensor) and root.numel() == 1:
                 known = self._unscaled(root) if self._scaled else None
                 if self.skips_losses:
@@ -344,6 +359,8 @@ class Watch:
         self.guard.attempt("inspection", self._inspection.scheduler_steps, scheduler, self.step)
 
     def step_begins(self, optimizer: Optimizer, _args: Any, _kwargs: Any) -> None:
+        if self._evaluation is not None:
+            self._end_evaluation()
         self._training.step_begins()
         if optimizer is self._main:
             self.steps.begins()

@@ -61,6 +61,8 @@ class Clock:
         """The values of the step that is complete now; none for the first, whose beginning is not known."""
         now = perf_counter()
         found: dict[str, float] = {}
+        self._wait_s += self._unclaimed_wait_s  # where no forward pass was seen
+        self._unclaimed_wait_s = 0.0
         if self._completed_s is not None:
             step_s = now - self._completed_s - self._paused_s
             found["time/step_s"] = step_s

@@ -17,6 +17,7 @@ class Epochs:
     def __init__(self) -> None:
         self._passes: weakref.WeakKeyDictionary[Any, int] = weakref.WeakKeyDictionary()
         self._pass = 0
+        self.batches = 0  # of all loaders
         self.has_news = False  # batches have come since a training forward pass last began
         self.is_training = False  # the last batch is of the pass that training batches come from
         self._latest: int | None = None
@@ -30,12 +31,13 @@ class Epochs:
         self._passes[iterator] = self._pass
 
     @property
-    def are_waited_for(self) -> bool:
-        """Whether the training thread is at a loader, not some prefetcher."""
+    def is_training_thread(self) -> bool:
+        """Whether it is the training that is at a loader or saves, not a prefetcher or a save on the side."""
         return threading.get_ident() == self._thread
 
     def batch(self, iterator: Any) -> None:
         """A batch came out of a loader."""
+        self.batches += 1
         if iterator not in self._passes:  # the probe was attached in the middle of this pass
             self.loader_begins(iterator)
         self._latest = self._passes[iterator]

@@ -10,7 +10,10 @@ from probe.host import Number
 
 
 class Evaluation:
-    """The forward passes with gradients disabled, from the first to the next one with gradients.
+    """The forward passes with gradients disabled, from the first until the training goes on.
+
+    That is the next pass with gradients, or where the loop trains through a method of the model and calls no root,
+    the next loss that the optimizers' parameters learn from.
 
     Nothing is changed in place: under ``torch.inference_mode`` the sums are inference tensors, which must not be
     written to outside it.

@@ -5,12 +5,14 @@ from __future__ import annotations
 import functools
 import inspect
 from collections import deque
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+from probe.collectors import Subject
 from probe.collectors.classes import count_binary, count_categories
 from probe.host import Number, number
 
@@ -74,7 +76,7 @@ def read_loss(
         counts = _counts(name, values, target, kwargs.get("ignore_index", -100), pairs=pairs)
     return LossCall(
         term=Term(name, tuple([isinstance(value, Tensor) or value for value in given])),
-        value=number(output if output.numel() == 1 else output.detach().float().mean()),
+        value=_value(output),
         samples=values.shape[0] if isinstance(values, Tensor) and values.dim() else 1,
         is_sum=kwargs.get("reduction") == "sum",
         counts=counts,
@@ -91,7 +93,7 @@ def read_criterion(
         counts = count_categories(tensors[0], tensors[1], -100, pairs=pairs)
     return LossCall(
         term=Term(name, inner[0].term.settings if len(inner) == 1 else ()),
-        value=number(output if output.numel() == 1 else output.detach().float().mean()),
+        value=_value(output),
         samples=tensors[0].shape[0] if tensors and tensors[0].dim() else 1,
         is_sum=len(inner) == 1 and inner[0].is_sum,
         counts=counts,
@@ -102,7 +104,14 @@ def read_model_loss(output: Tensor, samples: int) -> LossCall:
     """The ``.loss`` that a model returned, as those of Hugging Face do."""
     inner, is_scaled = recall(output.grad_fn)
     is_sum = inner is not None and inner.is_sum
-    return LossCall(Term("model_loss"), number(output), samples, is_sum=is_sum, is_scaled=is_scaled)
+    return LossCall(Term("model_loss"), _value(output), samples, is_sum=is_sum, is_scaled=is_scaled)
+
+
+def _value(output: Tensor) -> Number:
+    """The mean of a loss as it is now: the loop may divide it in place before it is copied from a device."""
+    if output.numel() != 1:
+        return number(output.detach().float().mean())
+    return number(output) if output.is_cpu else output.detach().clone()
 
 
 def _counts(name: str, values: Tensor, target: Tensor, ignore_index: int, *, pairs: bool = False) -> Tensor | None:
@@ -168,6 +177,32 @@ def counts_in(root: Any) -> Tensor | None:
             return _counts(name, node._saved_self.detach(), node._saved_target, signed)
         queue.extend(function for function, _ in node.next_functions if function is not None)
     return None
+
+
+#: Nodes that are looked at in search of a parameter; of a larger graph it is taken for granted that it has one.
+_MAX_NODES_TO_PARAMETERS = 256
+
+
+def is_learned_from(outputs: Iterable[Any], subject: Subject) -> bool:
+    """Whether a backward pass from these comes to what the optimizers train, and not only to another model."""
+    roots = [output.grad_fn for output in outputs if isinstance(output, Tensor) and output.grad_fn is not None]
+    if subject.is_sharded:  # a pass is computed with other tensors than the optimizers'
+        return bool(roots)
+    groups = [group for optimizer in subject.optimizers.values() for group in optimizer.param_groups]
+    trained = {parameter for group in groups for parameter in group["params"]}
+    return any(_reaches(root, trained) for root in roots)
+
+
+def _reaches(root: Any, parameters: Collection[Tensor]) -> bool:
+    queue = deque([root])
+    for _ in range(_MAX_NODES_TO_PARAMETERS):
+        if not queue:
+            return False
+        node = queue.popleft()
+        if node.name() == "torch::autograd::AccumulateGrad" and node.variable in parameters:
+            return True
+        queue.extend(function for function, _ in node.next_functions if function is not None)
+    return True
 
 
 def is_training_loss(output: Any) -> bool:

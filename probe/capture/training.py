@@ -149,6 +149,7 @@ class Training:
         """The same where only roots were told: their mean over the micro-batches, samples, tokens."""
         loss = self._root_sum / max(1, self._micro_batches) if self._roots else None
         samples, tokens = self._samples, self._tokens
+        self._pending.clear()
         self._is_fresh = self.is_in_step = self._is_repeat = False
         self._samples = self._tokens = self._micro_batches = self._roots = self._passes_in_step = 0
         self._root_sum = 0.0

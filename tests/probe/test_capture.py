@@ -10,6 +10,7 @@ from torch import nn
 from torch.nn.functional import cross_entropy as imported_cross_entropy
 
 import probe
+from probe.capture import losses
 
 
 # Functions look the loss up when they are called, as a loop does; the test module's own name is rebound too.
@@ -212,6 +213,20 @@ def test_a_step_that_amp_skips_only_raises_the_count(net, batches, senders):
     assert senders.last.series("train/loss") == [(s, close(v)) for s, v in enumerate(printed[:2] + printed[3:], 1)]
     assert senders.last.values("amp/skipped_total") == [0.0, 0.0, 1.0, 1.0, 1.0]
     assert senders.last.values("amp/scale") == [64.0, 64.0, 32.0, 32.0, 32.0]
+
+
+def test_a_loss_on_a_device_is_kept_as_it_was_when_the_loop_divides_it_in_place():
+    """Its value comes to the host later. A tensor that shares its numbers counts the changes that are made to it."""
+    x, y = torch.ones(4, device="meta"), torch.ones(4, device="meta", requires_grad=True)
+    loss = F.mse_loss(x, y)
+    kept = [
+        losses.read_loss("mse_loss", (x, y), {}, loss, count=False),
+        losses.read_criterion("Own", (x, y), loss, [], count=False),
+        losses.read_model_loss(loss, 4),
+    ]
+    loss /= 4
+    assert loss._version == 1
+    assert [call.value._version for call in kept] == [0, 0, 0]
 
 
 class WithLoss(nn.Module):

@@ -294,6 +294,18 @@ def test_a_resumed_training_goes_on_from_its_step_and_names_the_run_before(sende
     assert [(mark.step, mark.kind) for mark in senders.last.batch().marks] == [(3, "resume")]
 
 
+def test_a_criterion_that_was_given_makes_no_term_of_its_own_where_little_is_measured(senders):
+    model, criterion = nn.Linear(8, 3), nn.CrossEntropyLoss()
+    optimizer = sgd(model)
+    run = probe.attach(model, optimizer, criterion)
+    run._line.watch.steps.budget.judge = lambda *_: False
+    run._line.watch.steps.budget.every = 8
+    printed = train(optimizer, lambda: criterion(model(X), Y), steps=40)
+    assert senders.last.values("train/loss") == close(printed)
+    assert len(senders.last.values("grad/norm")) < 20
+    assert {key for key in senders.last.names() if key.startswith("train/")} == {"train/loss", "train/accuracy"}
+
+
 CRITERION = nn.CrossEntropyLoss()
 EASY = {
     "plain": lambda model: F.cross_entropy(model(X), Y),

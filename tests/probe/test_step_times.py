@@ -1,6 +1,7 @@
 """What a step's time is made of when the loop also loads, evaluates and saves; a clock that is turned by hand."""
 
 import importlib
+import threading
 
 import pytest
 import torch
@@ -98,16 +99,92 @@ def test_a_pass_that_is_slow_to_begin_is_waited_for(clock, senders):
     assert senders.last.values("time/data_s") == pytest.approx([0.2, 0.2, 0.7, 0.2, 0.2])
 
 
+class ByMethod(Loop):
+    """Trains as through a method of the model, which calls no root."""
+
+    def step(self, x, y):
+        self.optimizer.zero_grad()
+        F.cross_entropy(F.linear(x, self.model.weight, self.model.bias), y).backward()
+        self.clock[0] += 1.0
+        self.optimizer.step()
+
+
+def test_the_steps_of_a_loop_that_trains_through_a_method_have_their_own_time_and_no_evaluation(clock, senders):
+    loop = ByMethod(clock)
+    for _ in range(2):
+        for x, y in loop.training:
+            loop.step(x, y)
+        loop.evaluate()
+    assert senders.last.values("time/step_s") == pytest.approx([1.2] * 5)
+    assert senders.last.values("time/data_s") == pytest.approx([0.2] * 5)
+
+
+class Disk:
+    """Each write to it takes 100 s."""
+
+    def __init__(self, clock):
+        self.clock = clock
+
+    def write(self, _data):
+        self.clock[0] += 100.0
+
+    def flush(self): ...
+
+
 def test_a_save_between_a_batch_and_its_step_takes_no_loading_with_it(clock, senders):
-    class Disk:
-        def write(self, _data):
-            clock[0] += 100.0
-
-        def flush(self): ...
-
     loop = Loop(clock)
     for x, y in loop.training:
-        torch.save({}, Disk())
+        torch.save({}, Disk(clock))
         loop.step(x, y)
     assert senders.last.values("time/step_s") == pytest.approx([1.2, 1.2])
     assert senders.last.values("time/data_s") == pytest.approx([0.2] * 2)
+
+
+class SavesAnother:
+    """To save it is to save something else first."""
+
+    def __init__(self, disk):
+        self.disk = disk
+
+    def __reduce__(self):
+        torch.save({}, self.disk)
+        return int, ()
+
+
+def test_a_save_inside_another_ends_with_that_one(clock, senders):
+    loop, phases = Loop(clock), []
+    for x, y in loop.training:
+        torch.save(SavesAnother(Disk(clock)), Disk(clock))
+        phases.append(senders.last.heartbeat().phase.value)
+        loop.step(x, y)
+    assert senders.last.values("time/step_s") == pytest.approx([1.2, 1.2])
+    assert phases == ["starting", "training", "training"]
+
+
+class SlowDisk:
+    """A write to it takes until it is let go."""
+
+    def __init__(self):
+        self.writes, self.goes = threading.Event(), threading.Event()
+
+    def write(self, _data):
+        self.writes.set()
+        assert self.goes.wait(30)
+
+    def flush(self): ...
+
+
+def test_a_save_in_another_thread_is_no_pause_of_the_training(clock, senders):
+    loop, disk, phases = Loop(clock), SlowDisk(), []
+    saving = threading.Thread(target=torch.save, args=({}, disk))
+    for i, (x, y) in enumerate(loop.training):
+        if i == 1:
+            saving.start()
+            assert disk.writes.wait(30)
+        loop.step(x, y)
+        phases.append(senders.last.heartbeat().phase.value)
+        if i == 1:
+            disk.goes.set()
+            saving.join()
+    assert senders.last.values("time/step_s") == pytest.approx([1.2, 1.2])
+    assert phases == ["training"] * 3
