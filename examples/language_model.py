@@ -57,7 +57,7 @@ for step in range(1, STEPS + 1):
     norm = nn.utils.clip_grad_norm_(model.parameters(), 1.0)
     optimizer.step()
     scheduler.step()
-    run.log(perplexity=loss.exp())  # a number of your own, any time
+    run.log(perplexity=loss.exp())  # a number of your own, after optimizer.step()
     if step % 50 == 0:
         model.eval()
         with torch.no_grad():

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import torch
 from torch import nn
 from torch.optim import Optimizer
 
@@ -16,6 +17,11 @@ def checked(model: object, optimizer: object, every: object, step: object) -> di
         raise ProbeError(
             f"The model is of type {type(model).__name__}; a torch.nn.Module is needed. "
             "Call probe.attach(model, optimizer) with the module that the loop trains."
+        )
+    if isinstance(model, torch.jit.ScriptModule):
+        raise ProbeError(
+            "The model is scripted (torch.jit), and a scripted module takes no hooks. "
+            "Train torch.nn.Sequential(model) and call probe.attach with that."
         )
     parameters = list(model.parameters())
     if not parameters:

@@ -82,6 +82,21 @@ def test_a_negative_first_step_is_refused(net):
     )
 
 
+def test_a_scripted_model_is_refused_and_seen_inside_another_module(net, senders):
+    scripted = torch.jit.script(nn.Linear(3, 2))
+    assert message_of(scripted, sgd(scripted)) == (
+        "The model is scripted (torch.jit), and a scripted module takes no hooks. "
+        "Train torch.nn.Sequential(model) and call probe.attach with that."
+    )
+
+    model = nn.Sequential(scripted)
+    optimizer = sgd(model)
+    probe.attach(model, optimizer)
+    nn.functional.mse_loss(model(torch.ones(4, 3)), torch.zeros(4, 2)).backward()
+    optimizer.step()
+    assert [step for step, _ in senders.last.series("train/loss")] == [1]
+
+
 def test_attaching_again_with_the_same_objects_returns_the_same_probe(net):
     optimizer = sgd(net)
     assert probe.attach(net, optimizer) is probe.attach(net, optimizer)
