@@ -1,12 +1,13 @@
 r"""The training process is alive, and has made no step for far longer than its own pace.
 
 Signals       none: the facts stalled and stalled_at, which the probe says from another thread of the process
-Formula       silence = time since the newest step;  usual = mean time of a step
+Formula       silence = time since the newest step, batch of a loader or move of the thread;  usual = mean step time
 Fires         silence > max(60 s, 20 usual), in training, after 10 steps: critical while the thread waits for a loader
               or stands in a step, a notice while it stands anywhere else (the training may be over)
 Evidence      step: the newest one
 Action        Look at the line that is named; a loader's worker may be dead, a collective may wait for another rank.
-Quiet on      evaluation, checkpoints, pauses; compilation; the first 10 steps; a run that has made its total_steps
+Quiet on      evaluation, also of a copy as long as it moves; checkpoints, pauses; compilation; the first 10 steps; a
+              run that has made its total_steps
 False alarms  not counted yet; in a notebook that is left open after its training it is a notice
 Source        SageMaker Debugger's StalledTrainingRule waits 1800 s for any run; 60 s and 20 steps are chosen
 
