@@ -90,7 +90,7 @@ def test_a_signal_is_named_to_those_who_watch_within_two_seconds(toy_run, monito
 
     process.send_signal(number)
     sent_s = time.time()
-    process.wait()
+    process.wait(timeout=30)
     goodbye = monitor.next(wire.Goodbye, timeout_s=5.0)
 
     print(f"{number.name} told after {goodbye.time_s - sent_s:.2f} s")
