@@ -4,8 +4,9 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 PACKAGES := probe monitor
 SOURCES := $(PACKAGES) tests examples docs
-# The tests wait for processes more than they compute, so three go at a time; those of a file stay together.
-AT_A_TIME := -n 3 --dist loadfile
+# The tests wait for processes more than they compute, so three go at a time; those of a file stay together, and the
+# files come in the order of tests/conftest.py.
+AT_A_TIME := -n 3 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-all check format bench rescue diagnosis docs screenshots clean

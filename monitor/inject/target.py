@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pwd
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -59,7 +60,7 @@ def inspect(pid: int) -> Target:
     """Look at a process from outside. Raises Refused."""
     if sys.platform != "linux":
         raise Refused(f"a running process can be entered on Linux only, and this is {sys.platform}{_INSTEAD}")
-    status = _status(pid)
+    status = _status_untraced(pid)
     owner = int(status["Uid"].split()[1])
     if not _may_enter(owner):
         raise Refused(f"process {pid} belongs to {_user(owner)}, and you are {_user(os.geteuid())}; "
@@ -84,6 +85,16 @@ def inspect(pid: int) -> Target:
         raise Refused(f"process {pid} has no torch loaded; `bedside attach` lists the processes that have")
     found = (number >> 24, number >> 16 & 0xFF) if number else None
     return Target(pid, owner, symbols["Py_AddPendingCall"], symbols["PyRun_SimpleString"], found, executable)
+
+
+def _status_untraced(pid: int) -> dict[str, str]:
+    """``/proc/PID/status``; another ``bedside attach`` traces for some milliseconds, and is waited for."""
+    for _ in range(20):
+        status = _status(pid)
+        if status.get("TracerPid", "0") == "0":
+            break
+        time.sleep(0.05)
+    return status
 
 
 def forbidden(pid: int) -> str:
