@@ -262,10 +262,7 @@ class Goodbye(_Message, frozen=True, kw_only=True):
 
 
 class Committed(_Message, frozen=True, kw_only=True):
-    """Recorder to training process: every batch up to ``seq`` is in the run file.
-
-    ``watched`` is whether anybody follows the run; while nobody does, batches may come more rarely.
-    """
+    """Recorder to training process: every batch up to ``seq`` is in the run file; and whether anybody follows it."""
 
     seq: int
     watched: bool = True

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from datetime import datetime
 from typing import Any, Final
 
@@ -14,6 +14,7 @@ from monitor.app.charts import Scale, scale_for
 from monitor.app.glyphs import SEVERITY, STATE
 from monitor.app.panel import wrap
 from monitor.app.window import fit, trace
+from monitor.feeds.imports.text import flat
 from monitor.model import Floats, SeriesView, Snapshot
 from monitor.tail import printable
 
@@ -51,17 +52,8 @@ def _config(snapshot: Snapshot, width: int) -> Iterator[str]:
     """What ``attach(config=...)`` was given."""
     hello = snapshot.hello
     if hello is not None and hello.run_id and hello.config:  # a log of another tool has none of its own
-        pairs = "  ".join(f"{name}={value}" for name, value in _flat(hello.config))
+        pairs = "  ".join(f"{name}={value}" for name, value in flat(hello.config))
         yield from (f"  {line}" for line in wrap(printable(pairs), width - 2))
-
-
-def _flat(config: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:
-    """``optim.lr`` for ``{"optim": {"lr": ...}}``."""
-    for name, value in config.items():
-        if isinstance(value, Mapping):
-            yield from _flat(value, f"{before}{name}.")
-        else:
-            yield before + name, value
 
 
 def _numbers(snapshot: Snapshot) -> Iterator[str]:

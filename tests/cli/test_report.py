@@ -31,7 +31,7 @@ def test_it_says_what_the_run_was_configured_with():
     config = {"lr": 0.1, "optim": {"name": "sgd", "betas": [0.9, 0.99]}, "note": "a\nb"}
     text = report(snapshots.healthy(hello=snapshots.hello(config=config)), 80)
 
-    assert "\n  lr=0.1 optim.name=sgd optim.betas=[0.9, 0.99] note=a" in text
+    assert "\n  lr=0.1 optim/name=sgd optim/betas=[0.9, 0.99] note=a" in text
 
 
 def test_the_best_value_stands_beside_the_newest_with_its_step():
