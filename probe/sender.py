@@ -16,6 +16,7 @@ import time
 import weakref
 from collections import deque
 from collections.abc import Callable
+from itertools import repeat
 
 import msgspec
 import zmq
@@ -138,20 +139,31 @@ class Sender:
     def _gather(self) -> None:
         """Pack the records that are ready. One that is not holds back those behind it: they are in order."""
         records = self._records
-        if not records:
-            return
         builder = BatchBuilder(self._last_step)
-        for _ in range(min(len(records), _RECORDS_A_TURN)):
-            record = records[0]
-            try:
-                if not written(record, builder):
-                    break
-            except Exception as error:  # noqa: BLE001  one bad record must not cost those behind it
-                self._log_once(f"Bedside left out a record that it could not read ({error!r}).")
-            records.popleft()
+        left = min(len(records), _RECORDS_A_TURN)
+        while left:
+            taken = list(map(deque.popleft, repeat(records, min(left, wire.BATCH_STEPS - len(builder)))))
+            if held_back := self._take_over(taken, builder):
+                records.extendleft(reversed(held_back))
+                break
+            left -= len(taken)
             if len(builder) >= wire.BATCH_STEPS:
                 builder = self._pack(builder)
         self._pack(builder)
+
+    def _take_over(self, records: list[Handed], builder: BatchBuilder) -> list[Handed]:
+        """Put them into the batch; those from the first one on that is not ready come back."""
+        with contextlib.suppress(Exception):  # a bad one among them is told of below
+            if builder.take_alike(records):
+                return []
+        return next((records[i:] for i, record in enumerate(records) if not self._took(record, builder)), [])
+
+    def _took(self, record: Handed, builder: BatchBuilder) -> bool:
+        try:
+            return written(record, builder)
+        except Exception as error:  # noqa: BLE001  one bad record must not cost those behind it
+            self._log_once(f"Bedside left out a record that it could not read ({error!r}).")
+            return True
 
     def _pack(self, builder: BatchBuilder) -> BatchBuilder:
         if not builder.is_empty:

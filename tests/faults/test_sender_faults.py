@@ -101,6 +101,39 @@ sender.close(toy_trainer.wire.Goodbye(time_s=0.0, reason="finished"))
     assert toy_run.committed_steps() == list(range(1, 201))
 
 
+def test_a_row_that_is_none_is_left_out_from_among_good_ones(toy_run):
+    body = """
+sender.put((101, 2.0, {"user/reward": 0.5}, "")); sender.put((102,)); sender.put((103, 3.0, {"user/reward": 1.5}, ""))
+sender.close(toy_trainer.wire.Goodbye(time_s=0.0, reason="finished"))
+"""
+    done = run_script(toy_run, body)
+
+    steps, rewards = points(list(read_run(toy_run.file())), "user/reward")
+    assert done.stderr.startswith("Bedside left out a record that it could not read (IndexError(")
+    assert (steps.tolist(), rewards.tolist()) == ([101, 103], [0.5, 1.5])
+
+
+def test_a_record_whose_numbers_are_late_holds_back_those_behind_it_and_nothing_is_lost(toy_run):
+    body = """
+class Late:
+    def __init__(self, step, looks): self.step, self.looks = step, looks
+    def ready(self):
+        self.looks -= 1
+        return self.looks < 0
+    def write(self, batch): batch.row(self.step, 5.0, {"late": float(self.step)})
+for step in range(101, 401):
+    sender.put((step, 1.0, {"soon": float(step)}, ""))
+    if step % 100 == 50: sender.put(Late(step, looks=3))
+sender.close(toy_trainer.wire.Goodbye(time_s=0.0, reason="finished"))
+"""
+    done = run_script(toy_run, body)
+
+    messages = list(read_run(toy_run.file()))
+    assert done.stderr == ""
+    assert points(messages, "soon")[1].tolist() == [float(step) for step in range(101, 401)]
+    assert points(messages, "late")[0].tolist() == points(messages, "late")[1].tolist() == [150, 250, 350]
+
+
 def test_a_row_of_an_earlier_step_is_recorded_at_the_last_one(toy_run):
     body = """
 sender.put((101, 2.0, {"train/loss": 0.5}, ""))

@@ -42,6 +42,50 @@ def test_every_point_comes_back(given_rows):
     assert {key: read(batch, key) for key in expected} == {key: repr(points) for key, points in expected.items()}
 
 
+NAMES = st.permutations(["loss", "reward", "entropy"]).flatmap(
+    lambda names: st.integers(0, 3).map(lambda n: names[:n])
+)
+PLAIN_ROWS = st.lists(NAMES, min_size=1, max_size=2).flatmap(
+    lambda names: st.lists(
+        st.tuples(
+            st.integers(0, 5),
+            NUMBERS,
+            st.sampled_from(names).flatmap(lambda each: st.fixed_dictionaries(dict.fromkeys(each, NUMBERS))),
+            st.sampled_from(["user", "user", "user", "val"]),
+        ),
+        min_size=1,
+        max_size=8,
+    )
+)
+
+
+@given(PLAIN_ROWS, st.integers(0, 5))
+def test_rows_that_are_alike_are_taken_over_at_once_as_they_are_one_by_one(given_rows, last_step):
+    at_once, one_by_one = BatchBuilder(last_step), BatchBuilder(last_step)
+    for builder in (at_once, one_by_one):
+        builder.row(last_step + 1, 0.5, {"loss": 1.0}, "user")
+    for row in given_rows:
+        one_by_one.row(*row)
+
+    is_taken = at_once.take_alike(given_rows)
+
+    names = {(area, *scalars) for _, _, scalars, area in given_rows}
+    assert is_taken == (len(names) == 1 and len(names.pop()) > 1)
+    if is_taken:
+        assert at_once.build(1) == one_by_one.build(1)
+        assert at_once.last_step == one_by_one.last_step
+
+
+@pytest.mark.parametrize("bad", [(), (4, 1.0, ("loss",), "user"), (None, 1.0, {"loss": 1.0}, "user")])
+def test_nothing_is_taken_over_when_one_of_the_rows_is_bad(bad):
+    builder = BatchBuilder()
+
+    with pytest.raises((TypeError, ValueError)):
+        builder.take_alike([(3, 0.5, {"loss": 1.0}, "user"), bad])
+
+    assert builder.is_empty
+
+
 @given(st.lists(ROWS, min_size=1, max_size=5))
 def test_a_page_of_merged_batches_holds_the_same_points(parts):
     batches, expected, step = [], {}, 0
