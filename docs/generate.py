@@ -39,7 +39,8 @@ know. Golden frames in `tests/wire/frames/` must decode for ever.
 ## Sockets
 
 All in one private folder (mode 0700): `/run/user/UID/bedside` where that is there, else `bedside-UID` in the
-temporary folder.
+temporary folder. Names that are taken away under a run, as by a logout, are given again within a second, in whichever
+of the two is there then; `HOME/live/ID.json` has the newest.
 
 | socket | pattern | who connects | what goes there |
 |---|---|---|---|

@@ -20,8 +20,10 @@ import subprocess
 import sys
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+
+from probe.runtime import RuntimeFolderError
 
 logger = logging.getLogger("probe")
 
@@ -41,11 +43,12 @@ _passing: set[int] = set()
 class Launcher:
     """Keeps one recorder alive. ``poll`` is called in every turn of the sender's thread.
 
-    ``notify`` takes the place of ``BEDSIDE_NOTIFY``: no argument, for these are there for everybody to read.
+    ``arguments`` gives the recorder's own, at each start. ``notify`` takes the place of ``BEDSIDE_NOTIFY``: no
+    argument, for these are there for everybody to read.
     """
 
-    def __init__(self, arguments: Sequence[str], *, notify: str | None = None) -> None:
-        self._arguments = list(arguments)
+    def __init__(self, arguments: Callable[[], Sequence[str]], *, notify: str | None = None) -> None:
+        self._arguments = arguments
         self._notify = {} if notify is None else {"BEDSIDE_NOTIFY": notify}
         self._lifeline = -1
         self._said = b""
@@ -82,7 +85,7 @@ class Launcher:
         self._next_start = now + self._pause_s
         try:
             self._spawn()
-        except (OSError, ValueError, subprocess.SubprocessError) as error:
+        except (OSError, ValueError, subprocess.SubprocessError, RuntimeFolderError) as error:
             self._warn(str(error))
             return False
         return True
@@ -95,7 +98,7 @@ class Launcher:
         _passing.add(writing)
         try:
             os.set_blocking(reading, False)
-            command = [sys.executable, "-I", "-S", str(_program()), *self._arguments, "--lifeline", str(writing)]
+            command = [sys.executable, "-I", "-S", str(_program()), *self._arguments(), "--lifeline", str(writing)]
             pidfd = _own_pidfd()
             if pidfd is not None:
                 inherited.append(pidfd)

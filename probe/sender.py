@@ -107,8 +107,10 @@ class Sender:
 
     def _run(self) -> None:
         try:
-            address, launcher = self._prepare()
-            with contextlib.closing(launcher), _Line(address, self._hello) as line:
+            runtime.socket_folder()  # raises, if there can be none
+            line = _Line(self._hello)
+            launcher = Launcher(lambda: self._arguments(line), notify=self.notify)
+            with contextlib.closing(launcher), line:
                 while self._closing is None:
                     self._turn(line, launcher)
                     self._alarm_clock.acquire(timeout=self.wake_s)
@@ -116,12 +118,12 @@ class Sender:
         except Exception as error:  # noqa: BLE001  whatever it is, the training goes on
             self._give_up(error)
 
-    def _prepare(self) -> tuple[str, Launcher]:
+    def _arguments(self, line: _Line) -> list[str]:
+        """For the next recorder, and where to reach it. Looked up for each: a logout takes the folder away."""
         folder = runtime.socket_folder()
-        hello = self._hello
-        stem = runtime.socket_stem(hello.run_id, hello.rank)
-        arguments = ["--run-id", stem, "--folder", str(folder), "--pid", str(os.getpid())]
-        return f"ipc://{folder / stem}.in", Launcher(arguments, notify=self.notify)
+        stem = runtime.socket_stem(self._hello.run_id, self._hello.rank)
+        line.address = f"ipc://{folder / stem}.in"
+        return ["--run-id", stem, "--folder", str(folder), "--pid", str(os.getpid())]
 
     def _turn(self, line: _Line, launcher: Launcher) -> None:
         if launcher.poll():
@@ -251,8 +253,9 @@ class Sender:
 class _Line:
     """The socket. It is opened anew for each recorder, so that nothing of the old one's queue is left."""
 
-    def __init__(self, address: str, hello: wire.Hello) -> None:
-        self._address = address
+    def __init__(self, hello: wire.Hello) -> None:
+        #: Where the next :meth:`open` goes.
+        self.address = ""
         self._hello = wire.encode(hello)
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self._socket: zmq.Socket[bytes] | None = None
@@ -271,7 +274,7 @@ class _Line:
         socket = self._socket = self._context.socket(zmq.DEALER)
         socket.setsockopt(zmq.SNDHWM, _HIGH_WATER_MARK)
         socket.setsockopt(zmq.RECONNECT_IVL, 50)
-        socket.connect(self._address)
+        socket.connect(self.address)
         self.send(self._hello)
 
     def send(self, payload: bytes) -> bool:

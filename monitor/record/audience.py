@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 import zmq
 
@@ -15,7 +16,7 @@ MAX_STRANGE = 100
 class Audience:
     """The subscribers of an XPUB. At ``address`` they are this user's own; others come through the ``door``."""
 
-    def __init__(self, live: zmq.Socket[bytes], address: str, door: Door) -> None:
+    def __init__(self, live: zmq.Socket[bytes], address: Callable[[], str], door: Door) -> None:
         self._live, self._address, self._door = live, address, door
         self._strange = 0
         self.is_there = False
@@ -46,5 +47,5 @@ class Audience:
         if self._door.is_open:
             self._door.sweep()
         else:
-            self._live.unbind(self._address)
-            self._live.bind(self._address)
+            self._live.unbind(self._address())
+            self._live.bind(self._address())

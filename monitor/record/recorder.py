@@ -32,13 +32,12 @@ from monitor.record.keeper import Keeper
 from monitor.record.overview import Overviews
 from monitor.record.pages import first_seq
 from monitor.record.replies import Replies
+from monitor.record.sockets import Sockets
 from monitor.rows import flaw, not_before
 from probe import wire
 
 #: Frames taken in before the next commit.
 _FRAMES_A_TURN = 64
-_LIVE_OPTIONS = ((zmq.MAXMSGSIZE, 128), (zmq.RCVHWM, 16), (zmq.SNDHWM, 512))
-_ASK_OPTIONS = ((zmq.MAXMSGSIZE, 64 * 1024), (zmq.RCVHWM, 64), (zmq.SNDHWM, 4), (zmq.ROUTER_MANDATORY, 1))
 #: The longest id that is a question's or a command's: it comes back with each answer.
 _ID_CHARS = 64
 
@@ -62,39 +61,32 @@ class Setup:
     pidfd: int | None = None
     ready: Callable[[], None] = lambda: None
 
-    def path(self, name: str) -> Path:
-        return self.folder / f"{self.stem}.{name}"
-
-    def address(self, name: str) -> str:
-        return f"ipc://{self.path(name)}"
-
 
 def record(setup: Setup) -> None:
     """Record until the run is over and nobody watches."""
     context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+    sockets = Sockets(context, setup.stem, setup.folder)
     try:
-        recorder = Recorder(setup, context)
+        recorder = Recorder(setup, context, sockets)
         signal.signal(signal.SIGTERM, recorder.leave_when_over)
         setup.ready()
         recorder.run()
     finally:
         context.destroy(linger=500)
-        for name in ("in", "live", "ask"):
-            setup.path(name).unlink(missing_ok=True)
+        sockets.remove()
 
 
 class Recorder:
     """See the module. Frames from anyone but the training process that said Hello are counted and passed over."""
 
-    def __init__(self, setup: Setup, context: zmq.Context[zmq.Socket[bytes]]) -> None:
+    def __init__(self, setup: Setup, context: zmq.Context[zmq.Socket[bytes]], sockets: Sockets) -> None:
         self._setup = setup
+        self._sockets = sockets
         self._watch = ending.Watch(setup.pid, setup.pidfd)
         self._farewell = Farewell(self._watch)
-        self._in = _bound(context, zmq.ROUTER, setup.address("in"), (zmq.RCVHWM, 64))
-        self._live = _bound(context, zmq.XPUB, setup.address("live"), *_LIVE_OPTIONS)
-        self._ask = _bound(context, zmq.ROUTER, setup.address("ask"), *_ASK_OPTIONS)
+        self._in, self._live, self._ask = sockets.incoming, sockets.live, sockets.ask
         self._door = Door(context, self._ask, self._live, Keyring(registry.home() / "keys"))
-        self._audience = Audience(self._live, setup.address("live"), self._door)
+        self._audience = Audience(self._live, lambda: sockets.address("live"), self._door)
         self._poller = zmq.Poller()
         for source in (self._in, self._live, self._ask, self._door.requests, setup.pidfd):
             if source is not None:
@@ -107,6 +99,7 @@ class Recorder:
         self._keeper: Keeper | None = None
         self._hello: wire.Hello | None = None
         self._hello_frame = b""
+        self._processes: registry.Processes | None = None
         self._sender = b""
         self._commands = Commands(self._to_training, self._replies.put, self._notify)
         self._early_notices: list[bytes] = []
@@ -141,6 +134,8 @@ class Recorder:
             if self._keeper is not None:
                 self._overviews.turn()
                 self._desk.turn(self._keeper, self._hello_frame, self._overviews)
+            if self._sockets.restored():
+                self._register()
             self._keep_beating()
             self._see_the_end()
         if self._keeper is not None:
@@ -220,7 +215,8 @@ class Recorder:
                 self._notify(said)
         self._keeper.hello(frame, processes)
         self._live.send(frame)
-        self._register(hello, processes, self._keeper.path)
+        self._processes = processes
+        self._register()
 
     def _take_batch(self, batch: wire.Batch, frame: bytes) -> None:
         keeper = self._keeper
@@ -311,7 +307,12 @@ class Recorder:
             self._beaten_s = now
             self._live.send(wire.encode(msgspec.structs.replace(self._beat, time_s=time.time())))
 
-    def _register(self, hello: wire.Hello, processes: registry.Processes, path: Path | None) -> None:
+    def _register(self) -> None:
+        """Say where the run is served; again whenever that has changed."""
+        hello, processes = self._hello, self._processes
+        if hello is None or processes is None or self._keeper is None:
+            return
+        path = self._keeper.path
         entry = registry.LiveRun(
             run_id=hello.run_id,
             name=hello.name,
@@ -320,8 +321,8 @@ class Recorder:
             recorder_pid=processes.recorder_pid,
             started_s=hello.started_s,
             file=str(path or ""),
-            live=self._setup.address("live"),
-            ask=self._setup.address("ask"),
+            live=self._sockets.address("live"),
+            ask=self._sockets.address("ask"),
             interpreter=hello.interpreter,
             rank=hello.rank,
             world_size=hello.world_size,
@@ -370,18 +371,6 @@ class Recorder:
             return True
         is_watched = self._audience.is_there or not self._desk.is_idle
         return not is_watched and now - max(over_s, self._audience.left_s) > _GRACE_S
-
-
-def _bound(
-    context: zmq.Context[zmq.Socket[bytes]], kind: int, address: str, *options: tuple[int, int]
-) -> zmq.Socket[bytes]:
-    socket = context.socket(kind)
-    socket.setsockopt(zmq.LINGER, 500)
-    socket.setsockopt(zmq.MAXMSGSIZE, wire.MAX_FRAME_BYTES)
-    for option, value in options:
-        socket.setsockopt(option, value)
-    socket.bind(address)
-    return socket
 
 
 def _unregister(hello: wire.Hello) -> None:

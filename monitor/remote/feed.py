@@ -121,15 +121,18 @@ class SshFeed:
             self._tunnel.close()
 
     def _mend(self) -> str | None:
-        """Mend the line; once it stands and the run is still silent, see whether it is over."""
+        """Mend the line; once it stands and the run is still silent, see whether it is over, or served elsewhere."""
         if not self._tunnel.is_open:
             return self._tunnel.mend()
         now = time.monotonic()
         if now >= self._next_look_s:
             self._next_look_s = now + LOOK_S
             try:
-                if far.find(self._host, self._run, in_batch=True).is_over:
+                found = far.find(self._host, self._run, in_batch=True)
+                if found.is_over:
                     self._rest = FarFile(self._host, self._run, self._live.last_seq, in_batch=True)
+                elif found.entry.live is not None:
+                    self._tunnel.lead_to(found.entry.live.live, found.entry.live.ask)
             except RemoteError as error:
                 return str(error)
         return None

@@ -183,6 +183,14 @@ class Tunnel:
         self._next_s = now + _PAUSE_S
         return words
 
+    def lead_to(self, live: str, ask: str) -> None:
+        """Those sockets there, if they are others than so far: a recorder may have to move."""
+        forwards = [_forward(self.live, live), _forward(self.ask, ask)]
+        with self._lock:
+            if not self._is_closed and forwards != self._forwards:
+                self._forwards = forwards
+                self._begin("BatchMode=yes")
+
     def close(self) -> None:
         with self._lock:
             self._is_closed = True

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -111,6 +112,29 @@ def test_a_line_that_is_cut_and_comes_back_costs_no_scalar(toy_run, watch, sshd)
     until(lambda: is_over(session))
 
     assert session.latest().link is Link.LIVE
+    same(shown(session), recorded(toy_run))
+
+
+def test_a_line_that_was_the_last_login_comes_back_to_sockets_elsewhere(toy_run, watch, sshd, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("s")
+    folder.chmod(0o700)
+    process = toy_run.train(10_000_000, "wait", 0.001, SOCKETS=str(folder))
+    before = toy_run.wait_live()
+    session = watch(f"ssh://train-box/{toy_run.run_id}")
+    until(lambda: session.latest().step > 300)
+
+    sshd.cut()
+    shutil.rmtree(folder)
+    until(lambda: session.latest().link is Link.LOST)
+    after = until(lambda: (live := toy_run.live()) and live.live != before.live and live)
+    sshd.start()
+    seen = session.latest().step
+    until(lambda: session.latest().step > seen + 1000, timeout_s=40.0)
+    process.kill()
+    process.wait()
+    until(lambda: is_over(session))
+
+    assert after.recorder_pid == before.recorder_pid
     same(shown(session), recorded(toy_run))
 
 

@@ -20,7 +20,7 @@ from monitor.commands.watching import resolve
 from monitor.feeds.line import Curve
 from monitor.keys import Keyring, as_bytes, as_text
 from monitor.session import Session
-from probe import wire
+from probe import runtime, wire
 
 
 @pytest.fixture
@@ -153,6 +153,26 @@ def test_a_revoked_key_is_cut_off_and_stays_outside(toy_run, ring, port, knockin
     assert other_live.poll(15_000)
     assert beside.next(wire.Batch).seq == first + 1  # the Unix sockets lost nothing
     assert received(live) + received(ask) == 0
+
+
+def test_sockets_that_come_back_after_a_logout_are_open_to_this_user_and_the_port_to_keys_alone(
+    toy_run, ring, port, knocking, monitor_of
+):
+    friend = pair()
+    ring.authorise(as_text(friend[0]), "friend")
+    train(toy_run, port)
+    names = list(runtime.socket_folder().glob(f"{toy_run.run_id}.*"))
+
+    for name in names:
+        name.unlink()
+    until(lambda: all(name.is_socket() for name in names))
+    outside = knocking(port, None)
+    ask, live = knocking(port, curve_of(ring, friend))
+
+    assert monitor_of(toy_run.wait_live()).history()
+    assert ask.poll(15_000)
+    assert live.poll(15_000)
+    assert [received(sock) for sock in outside] == [0, 0]
 
 
 def test_those_who_are_not_let_in_do_not_keep_the_recorder(toy_run, ring, port, knocking):

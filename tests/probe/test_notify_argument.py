@@ -33,7 +33,7 @@ def test_it_takes_the_place_of_the_environments_and_is_no_argument(notify, expec
     )
     monkeypatch.setenv("BEDSIDE_NOTIFY", "everybody's")
     monkeypatch.setattr("probe.launcher._program", lambda: program)
-    launcher = Launcher([], notify=notify)
+    launcher = Launcher(list, notify=notify)
 
     assert launcher.poll()
     launcher.close()

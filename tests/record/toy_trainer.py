@@ -5,7 +5,7 @@ usage: toy_trainer.py STEPS END [PACE_S]
 In the environment: LIMIT_BYTES is what may wait in the outbox, HIDE a package that the recorder shall not find,
 SHADOWS a folder of modules that it must not take, ENDPOINT and INSECURE how it is open to TCP, GROUP the control
 group to be in, SET_BACK_AT the step at which the clock goes back by an hour, WIDE how many scalars
-more a step has.
+more a step has, SOCKETS the folder for its recorder's sockets as long as it is there.
 """
 
 import ctypes
@@ -17,7 +17,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from probe import launcher, outbox, wire
+from probe import launcher, outbox, runtime, wire
 from probe.sender import Sender
 
 KEYS = ("train/loss", "grad/norm", "lr/0", "time/step_s")
@@ -59,6 +59,9 @@ def start(run_id: str) -> Sender:
         os.environ["PYTHONPATH"] = shadows
     if limit := os.environ.get("LIMIT_BYTES"):
         outbox.Outbox.__init__.__defaults__ = (int(limit),)
+    if sockets := os.environ.get("SOCKETS"):
+        elsewhere = runtime.socket_folder
+        runtime.socket_folder = lambda: Path(sockets) if Path(sockets).is_dir() else elsewhere()
     endpoint = {"endpoint": os.environ.get("ENDPOINT", ""), "insecure": "INSECURE" in os.environ}
     sender = Sender(hello(run_id, **endpoint), heartbeat=lambda: wire.Heartbeat(time_s=time.time()))
     sender.start()

@@ -1,0 +1,80 @@
+"""The recorder's three sockets, and that their names stay where others find them.
+
+A logout takes ``/run/user/UID`` away with all that is in it, and a cleaner may empty the temporary folder, while the
+training goes on. Connections live on then, but nobody new gets in: so the names are looked after, and given again.
+"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import zmq
+
+from monitor.record.door import OWN_DOMAIN
+from probe import runtime, wire
+
+#: Between two looks whether the names are still there.
+LOOK_S = 1.0
+_LIVE_OPTIONS = ((zmq.MAXMSGSIZE, 128), (zmq.RCVHWM, 16), (zmq.SNDHWM, 512))
+_ASK_OPTIONS = ((zmq.MAXMSGSIZE, 64 * 1024), (zmq.RCVHWM, 64), (zmq.SNDHWM, 4), (zmq.ROUTER_MANDATORY, 1))
+
+
+class Sockets:
+    """``incoming`` is the training process's way in, ``live`` the stream, ``ask`` where questions come in."""
+
+    def __init__(self, context: zmq.Context[zmq.Socket[bytes]], stem: str, folder: Path) -> None:
+        self._stem, self._folder = stem, folder
+        self.incoming = _socket(context, zmq.ROUTER, (zmq.MAXMSGSIZE, wire.MAX_FRAME_BYTES), (zmq.RCVHWM, 64))
+        self.live = _socket(context, zmq.XPUB, *_LIVE_OPTIONS)
+        self.ask = _socket(context, zmq.ROUTER, *_ASK_OPTIONS)
+        self._named = {"in": self.incoming, "live": self.live, "ask": self.ask}
+        self._next_look_s = 0.0
+        for name, socket in self._named.items():
+            socket.bind(self.address(name))
+
+    def address(self, name: str) -> str:
+        """Where to connect to ``in``, ``live`` or ``ask``. :meth:`restored` may change it."""
+        return f"ipc://{self._path(name)}"
+
+    def restored(self) -> bool:
+        """Give the names again that are gone; True if there were some. Connections are left as they are."""
+        now = time.monotonic()
+        if now < self._next_look_s:
+            return False
+        self._next_look_s = now + LOOK_S
+        gone = [name for name in self._named if not self._path(name).is_socket()]
+        if not gone:
+            return False
+        try:
+            self._give_again(gone)
+        except (zmq.ZMQError, runtime.RuntimeFolderError):
+            return False  # at the next look, perhaps
+        return True
+
+    def remove(self) -> None:
+        """Take the names away. The sockets end with their context."""
+        for name in self._named:
+            self._path(name).unlink(missing_ok=True)
+
+    def _give_again(self, names: list[str]) -> None:
+        folder = runtime.socket_folder()
+        if folder != self._folder:
+            self._folder, names = folder, list(self._named)
+        for name in names:
+            socket = self._named[name]
+            # The door may have set others for its own places. An empty domain would do, but cannot be set again.
+            socket.setsockopt(zmq.CURVE_SERVER, 0)
+            socket.setsockopt(zmq.ZAP_DOMAIN, OWN_DOMAIN)
+            socket.bind(self.address(name))
+
+    def _path(self, name: str) -> Path:
+        return self._folder / f"{self._stem}.{name}"
+
+
+def _socket(context: zmq.Context[zmq.Socket[bytes]], kind: int, *options: tuple[int, int]) -> zmq.Socket[bytes]:
+    socket = context.socket(kind)
+    socket.setsockopt(zmq.LINGER, 500)
+    for option, value in options:
+        socket.setsockopt(option, value)
+    return socket
