@@ -60,9 +60,10 @@ class Door:
 
     def _open_at(self, endpoint: str, *, insecure: bool) -> None:
         host, _, port = endpoint.rpartition(":")
-        self._places = (endpoint, f"{host}:{int(port) + 1}")
+        places = (endpoint, f"{host}:{int(port) + 1}")
         self._allowed = set(self._ring.authorised().values())
         self._secret = b"" if insecure else self._ring.own().secret
+        self._places = places  # last: from here on it is bound whenever it is not, with a secret or without
         self._bind()
 
     @property

@@ -7,6 +7,7 @@ import socket
 import stat
 import subprocess
 import sys
+import time
 
 import numpy as np
 import psutil
@@ -19,6 +20,7 @@ from viewer import shown
 from monitor.commands.watching import resolve
 from monitor.feeds.line import Curve
 from monitor.keys import Keyring, as_bytes, as_text
+from monitor.record.door import LOOK_S
 from monitor.session import Session
 from probe import runtime, wire
 
@@ -173,6 +175,21 @@ def test_sockets_that_come_back_after_a_logout_are_open_to_this_user_and_the_por
     assert ask.poll(15_000)
     assert live.poll(15_000)
     assert [received(sock) for sock in outside] == [0, 0]
+
+
+def test_a_secret_that_cannot_be_used_opens_nothing(toy_run, ring, port, knocking, monitor_of):
+    ring.own()
+    (toy_run.home / "keys" / "secret").chmod(0o644)
+    train(toy_run, port)
+    _, messages = monitor_of(toy_run.wait_live()).history()
+    time.sleep(2.5 * LOOK_S)
+    ask, live = knocking(port, None)
+
+    assert [f"cannot be watched at tcp://127.0.0.1:{port}" in m.text for m in messages if hasattr(m, "text")] == [
+        True
+    ]
+    assert not ask.poll(2000)
+    assert not live.poll(0)
 
 
 def test_those_who_are_not_let_in_do_not_keep_the_recorder(toy_run, ring, port, knocking):
