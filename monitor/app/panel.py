@@ -52,16 +52,23 @@ class Panel(Widget):
         self._strips: list[Strip | None] = []  # of the rows of the grid, made when they are first asked for
         self._palette: Palette | None = None  # whose pens the grid holds
         self._drawn_s = float("-inf")
+        self._drawn_news: object = None
         self.is_late = False
 
     def draw(self, canvas: Canvas, scene: Scene) -> None:
         """Draw the panel, frame and all. Each panel has its own; Textual's metaclass leaves no room for ABC's."""
         raise NotImplementedError
 
+    def news(self, scene: Scene) -> object:
+        """What does not wait for the panel's time, compared with what it was at the last drawing."""
+        del scene
+        return None
+
     def show(self, scene: Scene, *, at_once: bool = True) -> None:
-        """Draw this scene and repaint what it changes; unless ``at_once``, not before the panel's time."""
+        """Draw this scene and repaint what it changes; unless ``at_once`` or at news, not before the panel's time."""
         self.scene = scene
-        self.is_late = not at_once and scene.now_s - self._drawn_s < self.PERIOD_S
+        waits = not at_once and scene.now_s - self._drawn_s < self.PERIOD_S
+        self.is_late = waits and self.news(scene) == self._drawn_news
         if self.display and self.size and not self.is_late:
             self._draw(*self.size)
 
@@ -89,7 +96,8 @@ class Panel(Widget):
             (before.width, before.height) != (width, height) or self._palette is not scene.palette
         ):
             before = None
-        self._grid, self._palette, self._drawn_s = canvas, scene.palette, scene.now_s
+        self._grid, self._palette = canvas, scene.palette
+        self._drawn_s, self._drawn_news = scene.now_s, self.news(scene)
         runs = canvas.changed(before)
         if before is None:
             self._strips = [None] * height

@@ -113,6 +113,24 @@ async def test_a_table_waits_for_its_time_and_then_catches_up_without_further_ne
         assert "classes" in {name for name, _ in asked}
 
 
+async def test_an_alert_that_comes_does_not_wait_but_its_age_does(monkeypatch):
+    calm = snapshots.healthy(alerts=())
+    async with shown(calm) as bedside:
+        asked = watch_repaints(bedside, monkeypatch)
+        bedside.now_s += 0.25
+        bedside.snapshot = snapshots.newer(calm, alerts=(snapshots.SPIKE,))
+        bedside.app.tick()
+        assert "alerts" in {name for name, _ in asked}
+        drawn = bedside.panel("alerts")._grid
+        bedside.now_s += 0.25
+        bedside.snapshot = snapshots.newer(bedside.snapshot, step=bedside.snapshot.step + 1)
+        bedside.app.tick()
+        assert bedside.panel("alerts")._grid is drawn
+        bedside.now_s += 1.0
+        bedside.app.tick()
+        assert bedside.panel("alerts")._grid is not drawn
+
+
 async def test_the_last_data_of_a_run_are_drawn_although_nothing_follows(monkeypatch):
     async with shown(snapshots.healthy()) as bedside:
         asked = watch_repaints(bedside, monkeypatch)

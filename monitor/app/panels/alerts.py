@@ -49,6 +49,7 @@ def _listed(panel: Panel, scene: Scene) -> list[Alert]:
 
 class AlertsPanel(ListPanel):
     TITLE = "alerts"
+    PERIOD_S = 1.0
     _items_of_rows: Sequence[int] = ()
     HELP = (
         "The worst and newest first. The selected one is opened: what was seen, with its numbers and the step where "
@@ -56,6 +57,9 @@ class AlertsPanel(ListPanel):
         "says what the rule looks for, esc goes back. a: seen; m: quiet about its kind for an hour. ✗ critical and ▲ "
         "warning are alarms; ● notice and ○ info never ring. A resolved alert is dim."
     )
+
+    def news(self, scene: Scene) -> object:
+        return scene.snapshot.alerts, scene.snapshot.notices
 
     def draw(self, canvas: Canvas, scene: Scene) -> None:
         palette, alerts = scene.palette, _listed(self, scene)

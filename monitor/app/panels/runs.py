@@ -16,12 +16,16 @@ from monitor.model import RunRow
 
 class RunsPanel(ListPanel):
     TITLE = "runs"
+    PERIOD_S = 1.0
     SORTS = ("newest first", "lowest loss first", "by name")
     HELP = (
         "The runs that are recorded on this machine: state, name, newest step, newest loss. A sign and a number "
         "after a name are its open alarms. ⏎ opens the selected one here, as does a second click, and backspace goes "
         "back; space lays it under the charts, o the best earlier one, aligned by what x chose."
     )
+
+    def news(self, scene: Scene) -> object:
+        return scene.snapshot.runs
 
     def draw(self, canvas: Canvas, scene: Scene) -> None:
         palette, pattern = scene.palette, self.filter(scene)
