@@ -130,12 +130,16 @@ def feed_of(entry: registry.RunEntry) -> Feed:
 def live_feed(run: registry.LiveRun) -> Feed:
     """The run from its recorder, and the rest of it from its file should both its processes be gone."""
 
+    def where() -> tuple[str, str] | None:
+        now = next((r for r in registry.live_runs() if (r.run_id, r.rank) == (run.run_id, run.rank)), None)
+        return None if now is None else (now.live, now.ask)
+
     def rest(after_seq: int) -> Feed | None:
         if not run.file or run.is_served or registry.is_alive(run.pid, run.pid_ticks):
             return None
         return Replay(lambda: read_run(Path(run.file), after_seq))
 
-    return ContinuedFeed(RecordedFeed(LiveFeed(run.live, run.ask), rest), before)
+    return ContinuedFeed(RecordedFeed(LiveFeed(run.live, run.ask), rest, where), before)
 
 
 # ------------------------------------------------------------------------------------------------------ the commands

@@ -36,6 +36,7 @@ class LiveFeed:
 
     def __init__(self, live: str, ask: str, curve: Curve | None = None) -> None:
         self._live_address, self._ask_address, self._curve = live, ask, curve
+        self._has_moved = False
         self._closed = threading.Event()
         self._link = Link.CONNECTING
         self._must_ask = True
@@ -54,12 +55,20 @@ class LiveFeed:
     def close(self) -> None:
         self._closed.set()
 
+    def lead_to(self, live: str, ask: str) -> None:
+        """Those addresses from here on, if they are others: a recorder may move. In the thread that iterates."""
+        if (live, ask) != (self._live_address, self._ask_address):
+            self._live_address, self._ask_address, self._has_moved = live, ask, True
+
     def __iter__(self) -> Iterator[Event]:
-        line = Line(self._live_address, self._ask_address, self._curve)
+        line = self._line()
         try:
             self._heard_s = time.monotonic()
             yield self._changed(Link.CONNECTING)
             while not self._closed.is_set():
+                if self._has_moved:
+                    line.close()
+                    line = self._line()
                 yield from self._mind_the_time(line)
                 line.wait(POLL_MS)
                 self._is_unproven |= line.was_joined()
@@ -69,6 +78,10 @@ class LiveFeed:
                     yield from self._take(frame)
         finally:
             line.close()
+
+    def _line(self) -> Line:
+        self._has_moved = False
+        return Line(self._live_address, self._ask_address, self._curve)
 
     def _changed(self, link: Link, loaded: float = 0.0) -> LinkChanged:
         self._link = link

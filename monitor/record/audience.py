@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable
 
@@ -48,4 +49,5 @@ class Audience:
             self._door.sweep()
         else:
             self._live.unbind(self._address())
-            self._live.bind(self._address())
+            with contextlib.suppress(zmq.ZMQError):  # the folder is gone: the name is given again later
+                self._live.bind(self._address())

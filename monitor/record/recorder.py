@@ -67,6 +67,7 @@ def record(setup: Setup) -> None:
     context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
     sockets = Sockets(context, setup.stem, setup.folder)
     try:
+        sockets.bind()
         recorder = Recorder(setup, context, sockets)
         signal.signal(signal.SIGTERM, recorder.leave_when_over)
         setup.ready()
@@ -134,8 +135,7 @@ class Recorder:
             if self._keeper is not None:
                 self._overviews.turn()
                 self._desk.turn(self._keeper, self._hello_frame, self._overviews)
-            if self._sockets.restored():
-                self._register()
+            self._stay_in_reach()
             self._keep_beating()
             self._see_the_end()
         if self._keeper is not None:
@@ -297,6 +297,15 @@ class Recorder:
             self._keeper.notice(frame)
         else:
             self._early_notices.append(frame)
+
+    def _stay_in_reach(self) -> None:
+        """Restore the sockets' names. Who has not come in by then knows the old ones only: a new recorder is told."""
+        before = self._sockets.address("in")
+        if not self._sockets.restored():
+            return
+        if self._hello is None and self._sockets.address("in") != before:
+            raise RuntimeError(f"{Path(before).parent.name} was taken away before the training process had come in")
+        self._register()
 
     def _keep_beating(self) -> None:
         """While the training process is there but says nothing, that this line is there, at least."""

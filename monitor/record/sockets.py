@@ -6,6 +6,8 @@ training goes on. Connections live on then, but nobody new gets in: so the names
 
 from __future__ import annotations
 
+import contextlib
+import stat
 import time
 from pathlib import Path
 
@@ -29,9 +31,13 @@ class Sockets:
         self.live = _socket(context, zmq.XPUB, *_LIVE_OPTIONS)
         self.ask = _socket(context, zmq.ROUTER, *_ASK_OPTIONS)
         self._named = {"in": self.incoming, "live": self.live, "ask": self.ask}
+        self._ours: dict[Path, int] = {}  # inodes: a name may be another's by now
         self._next_look_s = 0.0
-        for name, socket in self._named.items():
-            socket.bind(self.address(name))
+
+    def bind(self) -> None:
+        """Give them their names. Raises :class:`zmq.ZMQError`."""
+        for name in self._named:
+            self._bind(name)
 
     def address(self, name: str) -> str:
         """Where to connect to ``in``, ``live`` or ``ask``. :meth:`restored` may change it."""
@@ -43,33 +49,50 @@ class Sockets:
         if now < self._next_look_s:
             return False
         self._next_look_s = now + LOOK_S
-        gone = [name for name in self._named if not self._path(name).is_socket()]
+        gone = [name for name in self._named if _inode(self._path(name)) is None]
         if not gone:
             return False
         try:
             self._give_again(gone)
-        except (zmq.ZMQError, runtime.RuntimeFolderError):
+        except (zmq.ZMQError, runtime.RuntimeFolderError, OSError):
             return False  # at the next look, perhaps
         return True
 
     def remove(self) -> None:
         """Take the names away. The sockets end with their context."""
-        for name in self._named:
-            self._path(name).unlink(missing_ok=True)
+        for path, inode in self._ours.items():
+            if _inode(path) == inode:
+                with contextlib.suppress(OSError):
+                    path.unlink()
 
     def _give_again(self, names: list[str]) -> None:
         folder = runtime.socket_folder()
         if folder != self._folder:
             self._folder, names = folder, list(self._named)
         for name in names:
-            socket = self._named[name]
             # The door may have set others for its own places. An empty domain would do, but cannot be set again.
-            socket.setsockopt(zmq.CURVE_SERVER, 0)
-            socket.setsockopt(zmq.ZAP_DOMAIN, OWN_DOMAIN)
-            socket.bind(self.address(name))
+            self._named[name].setsockopt(zmq.CURVE_SERVER, 0)
+            self._named[name].setsockopt(zmq.ZAP_DOMAIN, OWN_DOMAIN)
+            self._bind(name)
+
+    def _bind(self, name: str) -> None:
+        """What it was bound to before stays open until the end, for those who came in there."""
+        path = self._path(name)
+        self._named[name].bind(f"ipc://{path}")
+        if (inode := _inode(path)) is not None:
+            self._ours[path] = inode
 
     def _path(self, name: str) -> Path:
         return self._folder / f"{self._stem}.{name}"
+
+
+def _inode(path: Path) -> int | None:
+    """Of a socket that is there, as far as can be seen."""
+    try:
+        status = path.lstat()
+    except OSError:
+        return None
+    return status.st_ino if stat.S_ISSOCK(status.st_mode) else None
 
 
 def _socket(context: zmq.Context[zmq.Socket[bytes]], kind: int, *options: tuple[int, int]) -> zmq.Socket[bytes]:

@@ -5,11 +5,13 @@ import shutil
 import signal
 
 import pytest
+import zmq
 from histories import recorded, same
 from toy_run import until
 from viewer import shown
 
 from monitor.commands.watching import resolve
+from monitor.record.sockets import Sockets
 from monitor.session import Session
 from probe import runtime
 
@@ -84,16 +86,66 @@ def test_a_run_whose_folder_is_gone_is_served_from_another_one(toy_run, watch, f
     same(shown(late), recorded(toy_run))
 
 
-def test_a_recorder_that_dies_after_that_is_followed_by_one_that_is_reached(toy_run, folder):
-    process = toy_run.train(3000, "finished", 0.001, SOCKETS=str(folder))
+def test_a_recorder_that_dies_after_that_is_followed_by_one_that_is_reached(toy_run, watch, folder):
+    process = toy_run.train(10_000_000, "wait", 0.001, SOCKETS=str(folder))
     before = toy_run.wait_live()
-    until(lambda: len(toy_run.committed_steps()) > 300)
+    early = watch(toy_run.run_id)
+    until(lambda: early.latest().step > 300)
 
     shutil.rmtree(folder)
+    until(lambda: (live := toy_run.live()) and live.live != before.live)
     os.kill(before.recorder_pid, signal.SIGKILL)
     after = until(lambda: (live := toy_run.live()) and live.recorder_pid != before.recorder_pid and live)
+    seen = early.latest().step
+    until(lambda: early.latest().step > seen + 1000, timeout_s=30.0)
+    process.kill()
     process.wait()
-    toy_run.wait_recorder_gone()
 
+    until(lambda: is_over(early))
     assert after.live == f"ipc://{runtime.socket_folder() / toy_run.run_id}.live"
-    assert toy_run.committed_steps() == list(range(1, 3001))
+    same(shown(early), recorded(toy_run))
+
+
+def test_a_folder_that_goes_before_the_training_has_come_in_costs_no_step(toy_run, folder):
+    process = toy_run.train(2000, "finished", 0.001, SOCKETS=str(folder))
+    until((folder / f"{toy_run.run_id}.ask").exists)
+    shutil.rmtree(folder)
+    process.wait()
+    toy_run.live()
+
+    assert until(toy_run.committed_steps)[0] == 1
+    until(lambda: toy_run.committed_steps() == list(range(1, 2001)))
+
+
+@pytest.mark.parametrize("error", [PermissionError(13, "no"), FileNotFoundError(2, "no usable temporary directory")])
+def test_names_that_cannot_be_given_yet_are_given_later(folder, monkeypatch, error):
+    context = zmq.Context()
+    sockets = Sockets(context, "0a0a0a0a", folder)
+    sockets.bind()
+    shutil.rmtree(folder)
+
+    def no_folder():
+        raise error
+
+    monkeypatch.setattr(runtime, "socket_folder", no_folder)
+    assert not sockets.restored()
+    folder.mkdir(mode=0o700)
+    monkeypatch.setattr(runtime, "socket_folder", lambda: folder)
+    monkeypatch.setattr("monitor.record.sockets.LOOK_S", 0.0)
+    assert until(sockets.restored)
+    assert sorted(name.name for name in folder.iterdir()) == ["0a0a0a0a.ask", "0a0a0a0a.in", "0a0a0a0a.live"]
+    sockets.remove()
+    assert list(folder.iterdir()) == []
+    context.destroy(linger=0)
+
+
+def test_a_name_that_is_anothers_by_now_is_left_to_it(folder):
+    context = zmq.Context()
+    one, other = Sockets(context, "0a0a0a0a", folder), Sockets(context, "0a0a0a0a", folder)
+    one.bind()
+    other.bind()
+    one.remove()
+    assert len(list(folder.iterdir())) == 3
+    other.remove()
+    assert list(folder.iterdir()) == []
+    context.destroy(linger=0)
