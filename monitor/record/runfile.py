@@ -38,6 +38,7 @@ from probe import wire
 __all__ = ["Changes", "RunFile", "RunFileError", "newest_batches", "open_file", "others", "read_run"]
 
 _BUSY_S = 0.5
+_NEW_PAGE = "INSERT INTO pages VALUES (?, ?, ?, ?, ?, ?, ?)"
 
 
 @dataclass
@@ -154,13 +155,14 @@ class RunFile:
         told = [row[0] for row in db.execute("SELECT frame FROM notices ORDER BY id").fetchall() if row not in known]
         with self._writing():
             self._insert(Changes(alerts=alerts, notices=told, meta=meta))
-            for seq, frame, extents in db.execute(
-                "SELECT last_seq, frame, extents FROM pages WHERE last_seq > ? ORDER BY last_seq", (last,)
-            ):
+            for row in db.execute("SELECT * FROM pages WHERE last_seq > ? ORDER BY last_seq", (last,)):
                 if self._journal:  # a page is read before the journal
                     self._turn_page(self._journal)
                     self._journal = []
-                self._insert_page(*pages.cut(batch_of(frame, seq), extents, last))
+                if row[1] > last:
+                    self._db.execute(_NEW_PAGE, row)
+                else:
+                    self._insert_page(*pages.cut(batch_of(row[6], row[0]), row[5], last))
             rest = [_beyond(batch, last) for batch, _ in journal_after(db, last)]
             self._journal = self._add([(batch, wire.encode(batch)) for batch in rest])
 
@@ -177,10 +179,8 @@ class RunFile:
     def _insert_page(self, page: wire.Batch, extents: bytes) -> None:
         steps = steps_of(page)
         first, last = (int(steps.min()), int(steps[-1])) if page.rows else (0, 0)
-        self._db.execute(
-            "INSERT INTO pages VALUES (?, ?, ?, ?, ?, ?, ?)",
-            (page.seq, page.first_seq, first, last, page.rows, extents, wire.encode(page)),
-        )
+        row = (page.seq, page.first_seq, first, last, page.rows, extents, wire.encode(page))
+        self._db.execute(_NEW_PAGE, row)
 
     def batches_after(self, seq: int) -> Iterator[tuple[wire.Batch, bytes]]:
         """Batches and pages after ``seq``, oldest first, with their frames. Others may write in between."""

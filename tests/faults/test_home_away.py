@@ -5,6 +5,7 @@ import os
 import shutil
 import signal
 import sqlite3
+import time
 
 import numpy as np
 import pytest
@@ -82,10 +83,10 @@ def as_anybody() -> list[str]:
     return [setpriv, "--bounding-set=-dac_override,-dac_read_search"]
 
 
-@pytest.fixture
-def out_of_reach(toy_run):
-    """``out_of_reach(True)`` takes all permissions from the folders of the home, ``False`` gives them back."""
-    folders = [toy_run.home / name for name in ("runs", "live")]
+@pytest.fixture(params=[["."], ["runs", "live"]], ids=["home", "its folders"])
+def out_of_reach(toy_run, request):
+    """``out_of_reach(True)`` takes all permissions from the home or its folders, ``False`` gives them back."""
+    folders = [toy_run.home / name for name in request.param]
 
     def change(is_away: bool) -> None:
         for folder in folders:
@@ -100,8 +101,9 @@ def test_a_home_out_of_reach_at_the_start_gets_the_whole_run_when_it_comes_back(
     out_of_reach(True)
     process = toy_run.train(STEPS, "finished", 0.003, under=as_anybody)
     warning = process.stderr.readline()
+    time.sleep(2.0)
     out_of_reach(False)
-    live = toy_run.wait_live()
+    live = until(lambda: (found := toy_run.live()) and found.file and found)
     process.communicate(timeout=30)
     toy_run.wait_recorder_gone()
 
@@ -121,8 +123,11 @@ def test_a_recorder_that_is_replaced_while_home_is_out_of_reach_goes_on_in_the_f
     out_of_reach(True)
     os.kill(first.recorder_pid, signal.SIGKILL)
     assert process.stderr.readline().startswith("probe WARNING This run is not on disk: ")
+    time.sleep(2.0)
     out_of_reach(False)
-    second = until(lambda: (live := toy_run.live()) and live.recorder_pid != first.recorder_pid and live)
+    second = until(
+        lambda: (live := toy_run.live()) and live.recorder_pid != first.recorder_pid and live.file and live
+    )
     process.communicate(timeout=30)
     toy_run.wait_recorder_gone()
 
