@@ -41,7 +41,7 @@ class Judge:
             self._reflexes = Reflexes(hello)
             for said in unknown(hello):
                 self._on_fault(said)
-            self._past = past
+            self._past, self._past_seq, self._new = past, 0, []
 
     @property
     def is_behind(self) -> bool:

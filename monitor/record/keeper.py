@@ -2,7 +2,8 @@
 
 What is put in waits for the next commit. If the commit fails (a full disk), everything goes on waiting and is
 tried again each second, and nothing is acknowledged: the training process then holds it, too, up to its own limit.
-If there can be no file from the start, the run is kept in memory, the newest part of it.
+If there can be no file from the start, the run is kept in memory, the newest part of it, and written as soon as there
+can be one. A file that is deleted is written anew from what is still open of it.
 """
 
 from __future__ import annotations
@@ -25,37 +26,44 @@ from probe import wire
 
 MEMORY_BYTES = 64 * 1024 * 1024
 _RETRY_S = 1.0
+#: Between two looks whether the file lies where it should, and between two attempts to make one.
+_LOOK_S = 1.0
+_REOPEN_S = 3.0
 
 
 class Keeper:
     """The run file and what is not in it yet. ``notify`` is called with each sentence that a person should read.
 
-    A ``path`` of ``None`` keeps the run in memory from the start.
+    A ``path`` of ``None`` keeps the run in memory from the start. ``moved`` is called when the run goes on in another
+    file, with whether that has batches which were not known here.
     """
 
     def __init__(
         self,
         path: Path | None,
         notify: Callable[[str], None],
+        moved: Callable[[bool], None] = lambda _: None,
         *,
         memory_bytes: int = MEMORY_BYTES,
         limit_bytes: int | None = None,
     ) -> None:
-        self._notify = notify
+        self._notify, self._moved = notify, moved
         self._limit = SizeLimit(own_limit_bytes() if limit_bytes is None else limit_bytes)
         self._memory_bytes = memory_bytes
         self._waiting = Changes()
         self._retry_at = 0.0
         self._is_failing = False
-        self._has_forgotten = False
+        self._has_forgotten = self._is_lost = False
+        self._wanted = path
+        self._next_look_s = time.monotonic() + _LOOK_S
         try:
             self._file = RunFile.create(path)
         except (OSError, sqlite3.Error, RunFileError) as error:
             self._file = RunFile.create(None)
             notify(
                 f"This run is not on disk: {path} cannot be written ({_reason(error)}). Its newest "
-                f"{memory_bytes >> 20} MiB are kept in memory until it ends. Free space there, or set BEDSIDE_HOME "
-                "to a folder that can be written, before the next run."
+                f"{memory_bytes >> 20} MiB are kept in memory until it ends; every {_REOPEN_S:.0f} s it is tried "
+                "again. Free space there, or set BEDSIDE_HOME to a folder that can be written, before the next run."
             )
         #: The last batch that has come, committed or not.
         self.last_seq = self._file.last_seq
@@ -116,12 +124,13 @@ class Keeper:
 
     def commit(self) -> bool:
         """Write what waits, unless it failed less than a second ago; True if it is written."""
+        self._see_to_the_file()
         if not self._waiting:
             return False
         if self._is_failing and time.monotonic() < self._retry_at:
             return False
         try:
-            self._file.write(self._waiting)
+            self._write()
         except sqlite3.Error as error:
             self._failed(error)
             return False
@@ -157,20 +166,82 @@ class Keeper:
 
     def close(self) -> None:
         """Write what waits and leave one plain file, as far as the disk lets it."""
-        self._retry_at = 0.0
-        self.commit()
+        for _ in range(2):  # out of memory a run gets only when nothing waits, and that is said in the file
+            self._retry_at = self._next_look_s = 0.0
+            self.commit()
         # A reader may have it open, or the disk is full: then the log stays beside it, which readers know.
         with contextlib.suppress(sqlite3.Error):
             self._file.close()
+
+    def _write(self) -> None:
+        before = self._file
+        try:
+            before.write(self._waiting)
+        except sqlite3.Error:
+            self._next_look_s = 0.0  # with a rollback journal a file that is gone cannot be written
+            self._see_to_the_file()
+            if self._file is before:
+                raise
+            self._file.write(self._waiting)
+
+    def _see_to_the_file(self) -> None:
+        """Leave the memory for the file as soon as that can be made; write the file anew if it is gone."""
+        now = time.monotonic()
+        if self._wanted is None or now < self._next_look_s or (self.path is None and self._waiting):
+            return
+        self._next_look_s = now + _LOOK_S
+        try:
+            if self.path is not None and self._file.is_in_place:
+                self._is_lost = False
+            else:
+                self._next_look_s = now + _REOPEN_S
+                self._reopen(self._wanted)
+        except (OSError, sqlite3.Error, RunFileError) as error:
+            if self.path is not None and not self._is_lost:
+                self._is_lost = True
+                self._notify(
+                    f"The run file {self.path} is gone and cannot be written again ({_reason(error)}). It is tried "
+                    f"every {_REOPEN_S:.0f} s; until then the run is lost if its recorder ends."
+                )
+
+    def _reopen(self, path: Path) -> None:
+        was_in_memory = self.path is None
+        try:
+            self._file = self._file.reopened(path)
+        except (RunFileError, sqlite3.DatabaseError) as error:
+            if was_in_memory or isinstance(error, sqlite3.OperationalError):
+                raise
+            self._file = self._file.reopened(_beside(path))
+            self._wanted = self.path
+        if self._file.last_seq > self.last_seq:  # what is to come again has not come yet
+            self.last_seq, self.last_step = self._file.last_seq, self._file.last_step
+        self._is_lost = False
+        has_more = was_in_memory and self._file.is_continued
+        if was_in_memory:
+            again = " Who opened the run meanwhile has to open it again to see its beginning." if has_more else ""
+            self._notify(f"The run file {path} can be written now, with what was kept in memory.{again}")
+        elif self.path == path:
+            self._notify(f"The run file {path} was deleted or replaced; it is written again, with all of the run.")
+        else:
+            self._notify(f"In the place of the run file {path} lies another; all of the run is in {self.path} now.")
+        self._moved(has_more)
 
     def _failed(self, error: sqlite3.Error) -> None:
         self._retry_at = time.monotonic() + _RETRY_S
         if not self._is_failing:
             self._is_failing = True
+            is_held = "locked" in str(error)
+            advice = "A program that reads it holds it: end that" if is_held else "Free space on that disk"
             self._notify(
                 f"The run file {self.path} cannot be written ({_reason(error)}). It is tried again each second, and "
-                "up to 16 MiB of the run wait for it. Free space on that disk."
+                f"up to 16 MiB of the run wait for it. {advice}."
             )
+
+
+def _beside(path: Path) -> Path:
+    """Another name for the same run's file, which is found by its id as well."""
+    name, _, id_ = path.name.rpartition("-")
+    return path.with_name(f"{name}.again-{id_}")
 
 
 def _reason(error: Exception) -> str:

@@ -102,7 +102,8 @@ class Overviews:
         self._past: Callable[[int], Iterable[wire.Batch]] | None = None
 
     def begin(self, past: Callable[[int], Iterable[wire.Batch]]) -> None:
-        """``past(seq)`` gives all that is recorded after batch ``seq``."""
+        """Anew; ``past(seq)`` gives all that is recorded after batch ``seq``."""
+        self.seq, self._sketches, self._points = 0, {}, 0
         self._past = past
 
     @property

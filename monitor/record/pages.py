@@ -36,6 +36,10 @@ def extents_of(batches: Iterable[Batch]) -> bytes:
         begin = first_seq(b) if end is None else end + 1  # a number that never came counts for the one behind it
         extents.append((b.seq - begin + 1, b.rows, len(b.layers), len(b.classes), len(b.marks), len(b.facts)))
         end = b.seq
+    return _packed(extents)
+
+
+def _packed(extents: Sequence[tuple[int, ...]]) -> bytes:
     return zlib.compress(msgspec.msgpack.encode(extents), 1)
 
 
@@ -50,11 +54,17 @@ def first_seq(batch: Batch) -> int:
 
 def after(page: Batch, extents: bytes, seq: int) -> Batch:
     """What of the page comes after batch ``seq``, which is less than the page's last."""
+    return cut(page, extents, seq)[0]
+
+
+def cut(page: Batch, extents: bytes, seq: int) -> tuple[Batch, bytes]:
+    """What of the page comes after batch ``seq``, which is less than the page's last, and its extents."""
     if seq < first_seq(page):
-        return page
+        return page, extents
     ends = first_seq(page) - 1
+    extents_ = _extents_in(extents)
     known: list[_Extent] = []
-    for extent in _extents_in(extents):
+    for extent in extents_:
         ends += extent[0]
         if ends > seq:
             ends -= extent[0]
@@ -63,7 +73,7 @@ def after(page: Batch, extents: bytes, seq: int) -> Batch:
     _, row, layer, count, mark, fact = (sum(column) for column in zip((0,) * 6, *known, strict=True))
     rest = Batch(
         seq=page.seq,
-        first_seq=ends + 1,
+        first_seq=seq + 1,
         rows=page.rows - row,
         steps=rows.steps_of(page)[row:].astype("<i8").tobytes(),
         times_s=page.times_s[8 * row :],
@@ -73,7 +83,8 @@ def after(page: Batch, extents: bytes, seq: int) -> Batch:
         marks=page.marks[mark:],
         facts=page.facts[fact:],
     )
-    return rows.merge([rest])
+    numbers, *first = extents_[len(known)]
+    return rows.merge([rest]), _packed([(numbers - (seq - ends), *first), *extents_[len(known) + 1 :]])
 
 
 def thinned(page: Batch, extents: bytes) -> tuple[Batch, bytes]:
@@ -85,7 +96,7 @@ def thinned(page: Batch, extents: bytes) -> tuple[Batch, bytes]:
         at += layers
     classes = [msgspec.structs.replace(counts, confused=None) for counts in page.classes]
     thin = msgspec.structs.replace(page, layers=page.layers[::2], classes=classes)
-    return thin, zlib.compress(msgspec.msgpack.encode(known), 1)
+    return thin, _packed(known)
 
 
 def trimmed(gap: Batch, seq: int, step: int, said: Collection[Mark | Fact] = ()) -> Batch:

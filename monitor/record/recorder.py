@@ -205,17 +205,26 @@ class Recorder:
             recorder_ticks=registry.start_ticks(os.getpid()),
         )
         if self._keeper is None:
-            keeper = self._keeper = Keeper(registry.run_path(hello), self._notify)
+            keeper = self._keeper = Keeper(registry.run_path(hello), self._notify, self._moved)
             for notice in self._early_notices:
                 keeper.notice(notice)
-            self._bell.begin(hello, [told for f in keeper.others() if isinstance(told := wire.decode(f), wire.Alert)])
-            self._judge.begin(hello, keeper.recorded)
-            self._overviews.begin(keeper.recorded)
+            self._look_back(hello, keeper)
             if said := self._door.open(hello):
                 self._notify(said)
         self._keeper.hello(frame, processes)
         self._live.send(frame)
         self._processes = processes
+        self._register()
+
+    def _look_back(self, hello: wire.Hello, keeper: Keeper) -> None:
+        """Begin with what another recorder may have left."""
+        self._bell.begin(hello, [told for f in keeper.others() if isinstance(told := wire.decode(f), wire.Alert)])
+        self._judge.begin(hello, keeper.recorded)
+        self._overviews.begin(keeper.recorded)
+
+    def _moved(self, has_more: bool) -> None:
+        if has_more and self._hello is not None and self._keeper is not None:
+            self._look_back(self._hello, self._keeper)
         self._register()
 
     def _take_batch(self, batch: wire.Batch, frame: bytes) -> None:

@@ -10,24 +10,35 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 import time
-import zlib
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 
 import msgspec
 
 from monitor.record import pages, registry
+from monitor.record.place import Place
+from monitor.record.statements import (
+    FETCH,
+    batch_of,
+    batches_after,
+    journal_after,
+    last_row,
+    meta_of,
+    newest_batches,
+    others,
+    pages_between,
+)
 from monitor.record.tables import CLOSE_S, RunFileError, open_file, prepare
-from monitor.rows import flaw, merge, steps_of, times_of
+from monitor.rows import flaw, merge, steps_of
 from probe import wire
 
 __all__ = ["Changes", "RunFile", "RunFileError", "newest_batches", "open_file", "others", "read_run"]
 
-#: Pages fetched at once; none is held longer than it takes to hand it on.
-_FETCH = 16
 _BUSY_S = 0.5
+_NEW_PAGE = "INSERT INTO pages VALUES (?, ?, ?, ?, ?, ?, ?)"
 
 
 @dataclass
@@ -49,7 +60,10 @@ class RunFile:
     def __init__(self, db: sqlite3.Connection, path: Path | None) -> None:
         self._db = db
         self.path = path
-        self._journal = [batch for batch, _ in _journal_after(db, 0)]
+        self._place = Place(path) if path is not None else None
+        self._journal = [batch for batch, _ in journal_after(db, 0)]
+        #: Whether :meth:`reopened` found batches in it.
+        self.is_continued = False
 
     @classmethod
     def create(cls, path: Path | None) -> RunFile:
@@ -77,26 +91,80 @@ class RunFile:
     @property
     def last_step(self) -> int:
         """The step of the last row that is committed."""
-        return _last_row(self._db)[0]
+        return last_row(self._db)[0]
+
+    @property
+    def is_in_place(self) -> bool:
+        """Whether the path still leads to this file. Raises OSError where that cannot be seen."""
+        return self._place is None or not self._place.has_changed()
 
     def write(self, changes: Changes) -> None:
         """All of it or, with a sqlite3.Error, nothing."""
+        with self._writing():
+            self._insert(changes)
+            self._journal = self._add(changes.batches)
+
+    def _add(self, batches: Sequence[tuple[wire.Batch, bytes]]) -> list[wire.Batch]:
         journal = list(self._journal)
+        for batch, frame in batches:
+            self._db.execute("INSERT INTO journal VALUES (?, ?)", (batch.seq, frame))
+            journal.append(batch)
+            if pages.is_full(journal):
+                self._turn_page(journal)
+                journal = []
+        return journal
+
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[None]:
+        """One transaction; what is thought to be in the journal goes back with it."""
+        journal = self._journal
         self._db.execute("BEGIN IMMEDIATE")
         try:
-            self._insert(changes)
-            for batch, frame in changes.batches:
-                self._db.execute("INSERT INTO journal VALUES (?, ?)", (batch.seq, frame))
-                journal.append(batch)
-                if pages.is_full(journal):
-                    self._turn_page(journal)
-                    journal = []
+            yield
             self._db.execute("COMMIT")
         except BaseException:
+            self._journal = journal
             if self._db.in_transaction:  # SQLite itself has rolled back after some errors
                 self._db.execute("ROLLBACK")
             raise
-        self._journal = journal
+
+    def reopened(self, path: Path) -> RunFile:
+        """The file at ``path``, a new one or one of the same run, with all that is in this one; this one is closed.
+
+        Batches that are there already are left alone. Of a run that began without what the file has, the alerts are
+        left out: they are numbered as if it began there. Raises what :meth:`create` raises; then nothing is closed.
+        """
+        if self._place is not None:
+            self._place.clear()
+        file = RunFile.create(path)
+        try:
+            file._take_over(self._db, with_alerts=self.path is not None or not file.last_seq)
+        except BaseException:
+            file._db.close()
+            raise
+        self._db.close()
+        return file
+
+    def _take_over(self, db: sqlite3.Connection, *, with_alerts: bool) -> None:
+        last = self.last_seq
+        self.is_continued = last > 0
+        _check_same_run(self._db, db)
+        meta = {key: bytes(value) for key, value in db.execute("SELECT key, value FROM meta")}
+        alerts = dict(db.execute("SELECT id, frame FROM alerts").fetchall()) if with_alerts else {}
+        known = set(self._db.execute("SELECT frame FROM notices").fetchall())
+        told = [row[0] for row in db.execute("SELECT frame FROM notices ORDER BY id").fetchall() if row not in known]
+        with self._writing():
+            self._insert(Changes(alerts=alerts, notices=told, meta=meta))
+            for row in db.execute("SELECT * FROM pages WHERE last_seq > ? ORDER BY last_seq", (last,)):
+                if self._journal:  # a page is read before the journal
+                    self._turn_page(self._journal)
+                    self._journal = []
+                if row[1] > last:
+                    self._db.execute(_NEW_PAGE, row)
+                else:
+                    self._insert_page(*pages.cut(batch_of(row[6], row[0]), row[5], last))
+            rest = [_beyond(batch, last) for batch, _ in journal_after(db, last)]
+            self._journal = self._add([(batch, wire.encode(batch)) for batch in rest])
 
     def _insert(self, changes: Changes) -> None:
         self._db.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", changes.meta.items())
@@ -105,17 +173,18 @@ class RunFile:
 
     def _turn_page(self, journal: Sequence[wire.Batch]) -> None:
         page = merge(journal)
-        steps = [batch.start for batch in journal if batch.rows]
-        first, last = (min(steps), int(steps_of(page)[-1])) if steps else (0, 0)
-        self._db.execute(
-            "INSERT INTO pages VALUES (?, ?, ?, ?, ?, ?, ?)",
-            (page.seq, page.first_seq, first, last, page.rows, pages.extents_of(journal), wire.encode(page)),
-        )
+        self._insert_page(page, pages.extents_of(journal))
         self._db.execute("DELETE FROM journal WHERE seq <= ?", (page.seq,))
+
+    def _insert_page(self, page: wire.Batch, extents: bytes) -> None:
+        steps = steps_of(page)
+        first, last = (int(steps.min()), int(steps[-1])) if page.rows else (0, 0)
+        row = (page.seq, page.first_seq, first, last, page.rows, extents, wire.encode(page))
+        self._db.execute(_NEW_PAGE, row)
 
     def batches_after(self, seq: int) -> Iterator[tuple[wire.Batch, bytes]]:
         """Batches and pages after ``seq``, oldest first, with their frames. Others may write in between."""
-        return _batches_after(self._db, seq)
+        return batches_after(self._db, seq)
 
     def others(self) -> Iterator[bytes]:
         """The frames that are no batches: alerts, notices, and the goodbye if there is one."""
@@ -152,11 +221,11 @@ class RunFile:
         found = self._db.execute(
             "SELECT last_seq, frame, extents FROM pages WHERE last_seq > ? AND last_seq <= ? "
             "ORDER BY last_seq LIMIT ?",
-            (after, newest * 3 // 4, _FETCH),
+            (after, newest * 3 // 4, FETCH),
         ).fetchall()
         thinner = []
         for seq, frame, extents in found:
-            page = _batch(frame, seq)
+            page = batch_of(frame, seq)
             thin, kept = pages.thinned(page, extents)
             if len(thin.layers) < len(page.layers):
                 thinner.append((wire.encode(thin), kept, seq))
@@ -189,15 +258,14 @@ class RunFile:
 def read_run(path: Path, after_seq: int = 0) -> Iterator[wire.Message]:
     """Everything in the file as it was when the reading began: Hello, the batches after ``after_seq``, alerts,
     notices, and a Goodbye if the run is over. The file may be anybody's; what contradicts itself is passed over, with
-    a notice.
+    a notice. Who stands still in the middle holds up nobody.
 
     A run whose training process and recorder are both gone without a goodbye is closed as ``vanished``, in the
     file as well if it can be written. Raises :class:`RunFileError`.
     """
     db = open_file(path)
     try:
-        yield from _read(db, after_seq)
-        vanished = _vanished(db)
+        vanished = yield from _read(db, after_seq)
     except sqlite3.Error as error:
         raise RunFileError(f"{path} is damaged: {error}.") from error
     finally:
@@ -217,28 +285,37 @@ def _settle(path: Path, goodbye: wire.Goodbye) -> None:
             file.close()
 
 
-def _read(db: sqlite3.Connection, after_seq: int) -> Iterator[wire.Message]:
+def _read(db: sqlite3.Connection, after_seq: int) -> Generator[wire.Message, None, wire.Goodbye | None]:
+    """What :func:`read_run` gives, and returned, the goodbye that was missing when it began.
+
+    No transaction lasts over a ``yield``: without a write-ahead log it would keep the recorder from writing. What
+    may still change is read at once, then the pages up to the newest, which only lose detail (:meth:`RunFile.thin`).
+    """
     db.execute("BEGIN")
-    hello = wire.decode(_meta(db, "hello") or b"")
+    hello, vanished, said = wire.decode(meta_of(db, "hello") or b""), _vanished(db), list(others(db))
+    (newest,) = db.execute("SELECT coalesce(max(last_seq), 0) FROM pages").fetchone()
+    journal = journal_after(db, max(after_seq, newest))
+    db.execute("COMMIT")
     if isinstance(hello, wire.Hello) and flaw(hello) is None:
         yield hello
     flaws: Counter[str] = Counter()
-    for batch, _ in _batches_after(db, after_seq):
+    for batch, _ in chain(pages_between(db, after_seq, newest), journal):
         if (found := flaw(batch)) is None:
             yield batch
         else:
             flaws[found] += 1
-    for message in map(wire.decode, others(db)):
+    for message in map(wire.decode, said):
         if isinstance(message, (wire.Alert, wire.Notice, wire.Goodbye)) and flaw(message) is None:
             yield message
     for found, count in flaws.items():
         yield wire.Notice(text=f"{count} pages of this file make no sense and are not shown: {found}.")
+    return vanished
 
 
 def _vanished(db: sqlite3.Connection) -> wire.Goodbye | None:
     """The goodbye that is missing, if nobody is left to write it."""
-    processes = _meta(db, "processes")
-    if processes is None or _meta(db, "goodbye") is not None:
+    processes = meta_of(db, "processes")
+    if processes is None or meta_of(db, "goodbye") is not None:
         return None
     with contextlib.suppress(msgspec.MsgspecError):
         if msgspec.json.decode(processes, type=registry.Processes).are_gone:
@@ -246,75 +323,18 @@ def _vanished(db: sqlite3.Connection) -> wire.Goodbye | None:
     return None
 
 
+def _beyond(batch: wire.Batch, seq: int) -> wire.Batch:
+    """The batch; if it is a gap that begins before ``seq`` or there, from the number after that on."""
+    return msgspec.structs.replace(batch, first_seq=seq + 1) if pages.first_seq(batch) <= seq else batch
+
+
+def _check_same_run(*dbs: sqlite3.Connection) -> None:
+    """Raises RunFileError if two of them are of different runs."""
+    hellos = [wire.decode(meta_of(db, "hello") or b"") for db in dbs]
+    if len({(hello.run_id, hello.rank) for hello in hellos if isinstance(hello, wire.Hello)}) > 1:
+        raise RunFileError("it is the file of another run")
+
+
 def _goodbye_that_is_missing(db: sqlite3.Connection) -> wire.Goodbye:
-    step, time_s = _last_row(db)
+    step, time_s = last_row(db)
     return wire.Goodbye(time_s=time_s, reason="vanished", step=step)
-
-
-# -------------------------------------------------------------------------------------------------- the statements
-
-
-def _meta(db: sqlite3.Connection, key: str) -> bytes | None:
-    row = db.execute("SELECT value FROM meta WHERE key = ? AND typeof(value) = 'blob'", (key,)).fetchone()
-    return None if row is None else bytes(row[0])
-
-
-def newest_batches(db: sqlite3.Connection) -> list[wire.Batch]:
-    """The last page with rows and the journal after it."""
-    row = db.execute("SELECT first_seq - 1 FROM pages WHERE rows > 0 ORDER BY last_seq DESC LIMIT 1").fetchone()
-    return [batch for batch, _ in _batches_after(db, row[0] if row else 0) if flaw(batch) is None]
-
-
-def _last_row(db: sqlite3.Connection) -> tuple[int, float]:
-    """Step and time of the newest row. Zeros if there is none."""
-    batches = [batch for batch in newest_batches(db) if batch.rows]
-    return (int(steps_of(batches[-1])[-1]), float(times_of(batches[-1])[-1])) if batches else (0, 0.0)
-
-
-def _batches_after(db: sqlite3.Connection, seq: int) -> Iterator[tuple[wire.Batch, bytes]]:
-    while found := _pages_after(db, seq) or _journal_after(db, seq):
-        yield from found
-        seq = found[-1][0].seq
-
-
-def _pages_after(db: sqlite3.Connection, seq: int) -> list[tuple[wire.Batch, bytes]]:
-    query = (
-        "SELECT last_seq, frame, extents FROM pages WHERE last_seq > ? AND typeof(frame) = 'blob' "
-        "ORDER BY last_seq LIMIT ?"
-    )
-    found = []
-    for last_seq, frame, extents in db.execute(query, (seq, _FETCH)).fetchall():
-        page = _batch(frame, last_seq)
-        if pages.first_seq(page) <= seq:
-            try:
-                page = pages.after(page, extents, seq)
-            except (ValueError, TypeError, IndexError, zlib.error, msgspec.MsgspecError) as error:
-                raise sqlite3.DatabaseError("a page of it cannot be cut") from error
-            frame = wire.encode(page)  # noqa: PLW2901  the frame of what is left of the page
-        found.append((page, frame))
-    return found
-
-
-def _journal_after(db: sqlite3.Connection, seq: int) -> list[tuple[wire.Batch, bytes]]:
-    query = "SELECT seq, frame FROM journal WHERE seq > ? AND typeof(frame) = 'blob' ORDER BY seq"
-    return [(_batch(frame, number), frame) for number, frame in db.execute(query, (seq,)).fetchall()]
-
-
-def _batch(frame: bytes, seq: int) -> wire.Batch:
-    batch = wire.decode(frame)
-    if not isinstance(batch, wire.Batch) or batch.seq != seq:
-        raise sqlite3.DatabaseError("a page of it is not the batch that it should be")
-    return batch
-
-
-def others(db: sqlite3.Connection) -> Iterator[bytes]:
-    """The frames that are no batches: alerts, notices, the goodbye."""
-    for query in (
-        "SELECT frame FROM alerts WHERE typeof(frame) = 'blob' ORDER BY id",
-        "SELECT frame FROM notices WHERE typeof(frame) = 'blob' ORDER BY id",
-    ):
-        for (frame,) in db.execute(query).fetchall():
-            yield frame
-    goodbye = _meta(db, "goodbye")
-    if goodbye is not None:
-        yield goodbye

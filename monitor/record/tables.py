@@ -76,10 +76,13 @@ def open_file(path: Path) -> sqlite3.Connection:
 
 
 def prepare(db: sqlite3.Connection, path: Path | None) -> None:
+    """Make the tables, or see that they are there; what is not a run file is left as it is."""
+    is_new = _is_empty(db)
+    if not is_new:
+        _check(db, path)
     db.execute(f"PRAGMA journal_mode={'TRUNCATE' if path and filesystem.is_remote(path) else 'WAL'}")
     db.execute("PRAGMA synchronous=NORMAL")
-    if not _is_empty(db):
-        _check(db, path)
+    if not is_new:
         return
     db.executescript(
         f"BEGIN IMMEDIATE; {_TABLES} PRAGMA user_version={TABLES_VERSION}; "

@@ -1,10 +1,17 @@
 import os
+import shutil
+import sqlite3
+import time
 
+import numpy as np
 import pytest
+from toy_run import until
 
 from monitor.record import registry
 from monitor.record.keeper import Keeper
+from monitor.record.pages import first_seq
 from monitor.record.runfile import read_run
+from monitor.rows import steps_of
 from probe import packing, wire
 
 PROCESSES = registry.Processes(host=registry.hostname(), pid=os.getpid(), recorder_pid=os.getpid())
@@ -131,3 +138,115 @@ def test_a_closed_record_is_whole(keeper):
     keeper.close()
 
     assert [type(message).__name__ for message in read_run(keeper.path)] == ["Hello", "Batch"]
+
+
+def test_a_reader_that_stands_still_holds_up_nobody_where_there_is_no_write_ahead_log(tmp_path, monkeypatch, said):
+    monkeypatch.setattr("monitor.record.filesystem.is_remote", lambda _: True)
+    keeper = Keeper(tmp_path / "runs" / "a.bedside", said.append)
+    keeper.notice(wire.encode(wire.Notice(text="before")))
+    put(keeper, *range(1, 401))
+    keeper.commit()
+    expected = list(read_run(keeper.path))
+    reading = read_run(keeper.path)
+    begun = [next(reading), next(reading)]
+
+    keeper.notice(wire.encode(wire.Notice(text="after")))
+    put(keeper, *range(401, 801))
+    began_s = time.monotonic()
+
+    assert keeper.commit()
+    assert time.monotonic() - began_s < 1.0
+    assert [*begun, *reading] == expected
+    assert said == []
+
+
+def test_a_file_that_another_program_holds_is_said_to_be_held(keeper, said):
+    with sqlite3.connect(keeper.path, isolation_level=None) as other:
+        other.execute("BEGIN IMMEDIATE")
+        put(keeper, 1)
+        assert not keeper.commit()
+        other.execute("ROLLBACK")
+    other.close()
+
+    (text,) = said
+    assert text.startswith(f"The run file {keeper.path} cannot be written (database is locked). ")
+    assert text.endswith(" A program that reads it holds it: end that.")
+
+
+def test_what_memory_holds_goes_behind_what_the_file_has(tmp_path, said):
+    path = tmp_path / "runs" / "a.bedside"
+    before = Keeper(path, said.append)
+    put(before, *range(1, 21))
+    before.close()
+    path.parent.rename(tmp_path / "away")
+    path.parent.write_text("in the way")
+    moved = []
+    keeper = Keeper(path, said.append, moved.append)
+    put(keeper, *range(13, 61))  # what was not acknowledged comes again
+    gap = wire.Batch(seq=64, first_seq=61, marks=[wire.Mark(step=1921, time_s=0.0, text="lost", kind="gap")])
+    keeper.batch(gap, wire.encode(gap))
+    keeper.commit()
+    path.parent.unlink()
+    (tmp_path / "away").rename(path.parent)
+    keeper.close()
+
+    found = [message for message in read_run(path) if isinstance(message, wire.Batch)]
+    assert np.concatenate([steps_of(one) for one in found]).tolist() == list(range(1, 60 * 32 + 1))
+    assert [first_seq(after) for after in found[1:]] == [one.seq + 1 for one in found[:-1]]
+    assert found[-1].seq == 64
+    assert moved == [True]
+    for cut in range(64):
+        rest = [message for message in read_run(path, cut) if isinstance(message, wire.Batch)]
+        assert np.concatenate([steps_of(one) for one in rest]).tolist() == list(range(min(cut, 60) * 32 + 1, 1921))
+
+
+def test_what_lies_in_the_place_of_a_deleted_file_is_left_alone_and_the_run_goes_on_beside_it(tmp_path, said):
+    path = tmp_path / "runs" / "20260101T000000-toy-0123abcd.bedside"
+    keeper = Keeper(path, said.append)
+    put(keeper, *range(1, 21))
+    keeper.commit()
+    path.unlink()
+    path.write_text("something else")
+    put(keeper, *range(21, 31))
+    keeper.close()
+
+    beside = path.with_name("20260101T000000-toy.again-0123abcd.bedside")
+    found = [message for message in read_run(beside) if isinstance(message, wire.Batch)]
+    assert path.read_text() == "something else"
+    assert np.concatenate([steps_of(one) for one in found]).tolist() == list(range(1, 30 * 32 + 1))
+    assert said == [f"In the place of the run file {path} lies another; all of the run is in {beside} now."]
+    assert sorted(path.parent.iterdir()) == sorted([path, beside])
+
+
+def test_a_file_that_cannot_be_written_anew_is_said_to_be_gone_once_and_written_when_it_can_be(tmp_path, said):
+    path = tmp_path / "runs" / "a.bedside"
+    keeper = Keeper(path, said.append)
+    put(keeper, *range(1, 21))
+    keeper.commit()
+    shutil.rmtree(path.parent)
+    path.parent.write_text("in the way")
+    until(lambda: keeper.commit() or said)
+    path.parent.unlink()
+    put(keeper, *range(21, 31))
+    keeper.close()
+
+    found = [message for message in read_run(path) if isinstance(message, wire.Batch)]
+    assert np.concatenate([steps_of(one) for one in found]).tolist() == list(range(1, 30 * 32 + 1))
+    assert [text.removeprefix(f"The run file {path} ").partition(" (")[0] for text in said] == [
+        "is gone and cannot be written again",
+        "was deleted or replaced; it is written again, with all of the run.",
+    ]
+
+
+def test_without_a_write_ahead_log_a_deleted_file_is_written_again_at_the_next_commit(tmp_path, monkeypatch, said):
+    monkeypatch.setattr("monitor.record.filesystem.is_remote", lambda _: True)
+    keeper = Keeper(tmp_path / "runs" / "a.bedside", said.append)
+    put(keeper, *range(1, 21))
+    keeper.commit()
+    shutil.rmtree(keeper.path.parent)
+    put(keeper, *range(21, 31))
+
+    assert keeper.commit()
+    found = [message for message in read_run(keeper.path) if isinstance(message, wire.Batch)]
+    assert np.concatenate([steps_of(one) for one in found]).tolist() == list(range(1, 30 * 32 + 1))
+    assert said == [f"The run file {keeper.path} was deleted or replaced; it is written again, with all of the run."]

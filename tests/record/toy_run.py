@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -42,10 +42,13 @@ class ToyRun:
         self.processes: list[subprocess.Popen] = []
         self.recorders: set[int] = set()
 
-    def train(self, steps: int, end: str, pace_s: float = 0.0, **environment: str) -> subprocess.Popen:
+    def train(
+        self, steps: int, end: str, pace_s: float = 0.0, *, under: Sequence[str] = (), **environment: str
+    ) -> subprocess.Popen:
+        """``under`` is a program that runs the trainer, with its arguments."""
         env = {**os.environ, "PYTHONPATH": str(ROOT), "BEDSIDE_HOME": str(self.home), "RUN_ID": self.run_id}
         process = subprocess.Popen(
-            [sys.executable, str(HERE / "toy_trainer.py"), str(steps), end, str(pace_s)],
+            [*under, sys.executable, str(HERE / "toy_trainer.py"), str(steps), end, str(pace_s)],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
