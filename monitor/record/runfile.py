@@ -192,19 +192,21 @@ def read_run(path: Path, after_seq: int = 0) -> Iterator[wire.Message]:
     a notice.
 
     A run whose training process and recorder are both gone without a goodbye is closed as ``vanished``, in the
-    file as well if it can be written. Raises :class:`RunFileError`.
+    file as well if they were of this machine and it can be written. Raises :class:`RunFileError`.
     """
     db = open_file(path)
     try:
         yield from _read(db, after_seq)
-        vanished = _vanished(db)
+        vanished = _vanished(db, path)
     except sqlite3.Error as error:
         raise RunFileError(f"{path} is damaged: {error}.") from error
     finally:
         db.close()
     if vanished is not None:
-        _settle(path, vanished)
-        yield vanished
+        goodbye, is_ours = vanished
+        if is_ours:
+            _settle(path, goodbye)
+        yield goodbye
 
 
 def _settle(path: Path, goodbye: wire.Goodbye) -> None:
@@ -235,15 +237,19 @@ def _read(db: sqlite3.Connection, after_seq: int) -> Iterator[wire.Message]:
         yield wire.Notice(text=f"{count} pages of this file make no sense and are not shown: {found}.")
 
 
-def _vanished(db: sqlite3.Connection) -> wire.Goodbye | None:
-    """The goodbye that is missing, if nobody is left to write it."""
-    processes = _meta(db, "processes")
-    if processes is None or _meta(db, "goodbye") is not None:
+def _vanished(db: sqlite3.Connection, path: Path) -> tuple[wire.Goodbye, bool] | None:
+    """The goodbye that is missing, if nobody is left to write it; and whether it was of this machine who is gone."""
+    hello, left = wire.decode(_meta(db, "hello") or b""), _meta(db, "processes")
+    if not isinstance(hello, wire.Hello) or left is None or _meta(db, "goodbye") is not None:
         return None
-    with contextlib.suppress(msgspec.MsgspecError):
-        if msgspec.json.decode(processes, type=registry.Processes).are_gone:
-            return _goodbye_that_is_missing(db)
-    return None
+    try:
+        processes = msgspec.json.decode(left, type=registry.Processes)
+    except msgspec.MsgspecError:
+        return None
+    if not processes.are_gone(path, hello):
+        return None
+    db.execute("COMMIT")  # what was read is older than this look at them: the last thing they did may be a goodbye
+    return None if _meta(db, "goodbye") is not None else (_goodbye_that_is_missing(db), processes.is_here)
 
 
 def _goodbye_that_is_missing(db: sqlite3.Connection) -> wire.Goodbye:

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -42,10 +42,13 @@ class ToyRun:
         self.processes: list[subprocess.Popen] = []
         self.recorders: set[int] = set()
 
-    def train(self, steps: int, end: str, pace_s: float = 0.0, **environment: str) -> subprocess.Popen:
+    def train(
+        self, steps: int, end: str, pace_s: float = 0.0, *, through: Sequence[str] = (), **environment: str
+    ) -> subprocess.Popen:
+        """Start the trainer, by the command ``through`` if there is one."""
         env = {**os.environ, "PYTHONPATH": str(ROOT), "BEDSIDE_HOME": str(self.home), "RUN_ID": self.run_id}
         process = subprocess.Popen(
-            [sys.executable, str(HERE / "toy_trainer.py"), str(steps), end, str(pace_s)],
+            [*through, sys.executable, str(HERE / "toy_trainer.py"), str(steps), end, str(pace_s)],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -56,7 +59,7 @@ class ToyRun:
 
     def live(self) -> registry.LiveRun | None:
         live = next((run for run in registry.live_runs() if run.run_id == self.run_id), None)
-        if live is not None:
+        if live is not None and live.is_here:
             self.recorders.add(live.recorder_pid)
         return live
 
