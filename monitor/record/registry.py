@@ -6,27 +6,22 @@ import contextlib
 import os
 import re
 import socket
-import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 
 import msgspec
 import platformdirs
 
+from monitor.record.freshness import is_fresh, is_written
 from probe.wire import Hello
 
 SUFFIX = ".bedside"
 
-#: An entry of elsewhere that was not touched for so long is a dead recorder's: they touch theirs each 20 s, and a
-#: network file system may show that up to 60 s late.
-FRESH_S = 120.0
-#: After so long it is removed, by anyone: a recorder that is there after all writes it again.
+#: An entry of elsewhere that was not touched for so long is removed, by anyone: a recorder that is there after all
+#: writes it again.
 _FORGOTTEN_S = 86_400.0
-#: The file server's clock is asked for again after this many seconds.
-_CLOCK_S = 30.0
 
 _FILE_NAME = re.compile(r"(?P<started>\d{8}T\d{6})-(?P<name>.*)-(?P<id>[0-9a-f]{8})(\.r\d+)?\.bedside")
 _MIN_PREFIX = 4
@@ -76,10 +71,11 @@ class LiveRun(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def is_served(self) -> bool:
-        """Whether the recorder is there. Of one elsewhere only its entry tells, which it keeps fresh."""
+        """Whether the recorder is there. Of one elsewhere its entry tells, which it keeps fresh, and its file."""
         if self.is_here:
             return is_alive(self.recorder_pid, self.recorder_ticks)
-        return _is_fresh(entry_path(self.run_id, self.rank))
+        entry, path = entry_path(self.run_id, self.rank), self.path
+        return is_fresh(entry) or (path is not None and is_written(path, entry.parent))
 
     @property
     def is_left(self) -> bool:
@@ -121,14 +117,15 @@ class Processes(msgspec.Struct, frozen=True, kw_only=True):
     def are_gone(self, file: Path, hello: Hello) -> bool:
         """Whether nobody will write that file of theirs any more.
 
-        Of processes elsewhere the registry entry in the same home tells; of a copy outside of one nothing is known.
+        Of processes elsewhere the age of the file and of its registry entry tells; outside of a home there is none.
         """
         if self.is_here:
             return not is_alive(self.recorder_pid, self.recorder_ticks) and not is_alive(self.pid, self.pid_ticks)
         folder = file.absolute().parent
         live = folder.parent / "live"
-        is_at_home = folder.name == "runs" and live.is_dir()
-        return is_at_home and not _is_fresh(live / entry_path(hello.run_id, hello.rank).name)
+        if folder.name != "runs" or not live.is_dir():
+            return False
+        return not (is_fresh(live / entry_path(hello.run_id, hello.rank).name) or is_written(file, live))
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,7 +212,7 @@ def live_runs() -> list[LiveRun]:
             runs.append(entry)
         elif entry.is_here and entry.is_left:
             _clean_up(path, entry)
-        elif not entry.is_here and not _is_fresh(path, _FORGOTTEN_S):
+        elif not entry.is_here and not is_fresh(path, _FORGOTTEN_S):
             with contextlib.suppress(OSError):
                 path.unlink(missing_ok=True)
     return sorted(runs, key=lambda run: (-run.started_s, run.run_id, run.rank))
@@ -315,26 +312,6 @@ def _stat_fields(pid: int) -> Sequence[bytes]:
 def entry_path(run_id: str, rank: int) -> Path:
     """Where the registry entry of that run lies."""
     return home() / "live" / (f"{run_id}.r{rank}.json" if rank else f"{run_id}.json")
-
-
-def _is_fresh(path: Path, within_s: float = FRESH_S) -> bool:
-    """Whether the file is there and was touched not long ago, by the clock of its file server."""
-    try:
-        with path.open("rb") as file:  # a network file system asks its server when a file is opened
-            touched_s = os.fstat(file.fileno()).st_mtime
-    except OSError:
-        return False
-    return time.time() + _ahead_s(path.parent, int(time.monotonic() / _CLOCK_S)) - touched_s <= within_s
-
-
-@lru_cache(maxsize=8)
-def _ahead_s(folder: Path, _round: int) -> float:
-    """How far the clock of that folder's file server is ahead; 0 where nothing can be written."""
-    try:
-        with tempfile.NamedTemporaryFile(dir=folder, prefix=".now-") as file:
-            return os.fstat(file.fileno()).st_mtime - time.time()
-    except OSError:
-        return 0.0
 
 
 def _entry_of(path: Path) -> RunEntry | None:

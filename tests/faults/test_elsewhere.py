@@ -37,9 +37,11 @@ def entry(run) -> registry.LiveRun:
     return registry.entry_path(run.run_id, 0)
 
 
-def age(run, seconds: float) -> None:
+def age(run, seconds: float, *, is_written: bool = False) -> None:
+    """Let its entry be touched, and its file be written, so long ago."""
     then_s = time.time() - seconds
-    os.utime(entry(run), (then_s, then_s))
+    for file in [entry(run), *([] if is_written else run.file().parent.iterdir())]:
+        os.utime(file, (then_s, then_s))
 
 
 def goodbyes(run) -> list[wire.Goodbye]:
@@ -63,6 +65,22 @@ def dead_node(toy_run, monkeypatch):
     toy_run.wait_recorder_gone()
     monkeypatch.setattr(registry, "hostname", lambda: "node7")
     return toy_run
+
+
+@pytest.fixture
+def on_another_machine():
+    """Starts Python there, on the same home."""
+    processes = []
+
+    def start(*words, stdout=subprocess.DEVNULL):
+        command = [*MACHINE, str(runtime.socket_folder()), sys.executable, *words]
+        processes.append(subprocess.Popen(command, stdout=stdout, env={**os.environ, "PYTHONPATH": str(ROOT)}))
+        return processes[-1]
+
+    yield start
+    for process in processes:
+        process.kill()
+        process.wait()
 
 
 @needs(*CONTAINER, "true")
@@ -96,6 +114,15 @@ def test_a_run_of_another_machine_is_live_as_long_as_its_entry_is_fresh(dead_nod
     assert [run.run_id for run in registry.live_runs()] == [dead_node.run_id]
     assert goodbyes(dead_node) == []
     assert prunable_ids() == []
+
+
+def test_a_run_of_another_machine_is_live_as_long_as_its_file_is_written(dead_node):
+    age(dead_node, 130, is_written=True)
+
+    assert [run.run_id for run in registry.live_runs()] == [dead_node.run_id]
+    assert goodbyes(dead_node) == []
+    entry(dead_node).unlink()
+    assert goodbyes(dead_node) == []
 
 
 def test_a_run_whose_machine_died_is_over_in_every_list(dead_node, capsys):
@@ -152,33 +179,26 @@ def test_an_entry_that_nobody_touched_for_a_day_is_removed(dead_node):
 
 
 @needs(*MACHINE, "/mnt", "true")
-def test_a_live_run_is_followed_from_another_machine_through_its_file(toy_run, tmp_path):
+def test_a_live_run_is_followed_from_another_machine_through_its_file(toy_run, on_another_machine, tmp_path):
     process = toy_run.train(10_000_000, "wait", 0.001)
     toy_run.wait_live()
     until(lambda: len(toy_run.committed_steps()) > 300)
-    there = [*MACHINE, str(runtime.socket_folder()), sys.executable]
-    env = {**os.environ, "PYTHONPATH": str(ROOT)}
-    told = tmp_path / "told.npz"
-    viewer = subprocess.Popen(
-        [*there, str(HERE.parent / "faults" / "viewer.py"), toy_run.run_id, str(told)],
-        stdout=subprocess.PIPE,
-        text=True,
-        env=env,
-    )
-    tail = subprocess.Popen(
-        [*there, "-m", "monitor", "tail", toy_run.run_id], stdout=subprocess.PIPE, text=True, env=env
-    )
-    assert viewer.stdout.readline() == "watching\n"
-    lines = [tail.stdout.readline() for _ in range(2)]
+    told, lines = tmp_path / "told.npz", tmp_path / "lines"
+    viewer = on_another_machine(str(HERE.parent / "faults" / "viewer.py"), toy_run.run_id, str(told))
+    with lines.open("w") as out:
+        tail = on_another_machine("-m", "monitor", "tail", toy_run.run_id, stdout=out)
+    until(lambda: "is read from its file here" in lines.read_text())
     seen = toy_run.summary_step()
-    until(lambda: toy_run.summary_step() > seen + 4000)
+    until(lambda: toy_run.summary_step() > seen + 4000, timeout_s=60.0)
     process.kill()
     process.wait()
 
-    hint = f"toy runs on {registry.hostname()}, and is read from its file here; "
-    assert f"{hint}try ssh://{registry.hostname()}/{toy_run.run_id}.\n" in lines[1]
-    assert tail.communicate(timeout=30)[0].splitlines()[-1].endswith("killed by SIGKILL")
-    assert viewer.wait(timeout=30) == 0
+    host = registry.hostname()
+    assert [viewer.wait(timeout=30), tail.wait(timeout=30)] == [0, 0]
+    first, hint, *_, last = lines.read_text().splitlines()
+    assert first.endswith(f"run toy ({toy_run.run_id}):  on cpu, ")
+    assert hint.endswith(f"toy runs on {host}, and is read from its file here; try ssh://{host}/{toy_run.run_id}.")
+    assert last.endswith("killed by SIGKILL")
     with np.load(told) as arrays:
         same(dict(arrays), recorded(toy_run))
 
