@@ -108,11 +108,7 @@ def to_come() -> Target:
 
 def _live() -> list[registry.LiveRun]:
     """The live runs that can be shown here, newest first; of a job with several ranks rank 0."""
-    return [run for run in registry.live_runs() if run.rank == 0 and (run.file or not _is_out_of_reach(run))]
-
-
-def _is_out_of_reach(run: registry.LiveRun) -> bool:
-    return not (run.is_here or run.is_reachable)
+    return [run for run in registry.live_runs() if run.rank == 0 and (run.file or not run.is_out_of_reach)]
 
 
 def _newest_live() -> Feed | None:
@@ -138,7 +134,7 @@ def live_feed(run: registry.LiveRun) -> Feed:
 
     From its file alone if the recorder is on another machine, or in a container that shares no more than that.
     """
-    if _is_out_of_reach(run):
+    if run.is_out_of_reach:
         return _followed(run)
 
     def where() -> tuple[str, str] | None:
@@ -157,10 +153,7 @@ def live_feed(run: registry.LiveRun) -> Feed:
 def _followed(run: registry.LiveRun) -> Feed:
     """Raises TargetError if it is in memory only."""
     path = run.path
-    if run.host == registry.hostname():
-        place, hint = "in a container", "watch it in there to give it commands"
-    else:
-        place, hint = f"on {run.host}", f"try ssh://{run.host}/{run.run_id}"
+    place, hint = run.whereabouts
     if path is None:
         raise TargetError(f"{run.name} runs {place}, in memory only: {hint}")
     said = Notice(text=f"{run.name} runs {place}, and is read from its file here; {hint}.", time_s=run.started_s)

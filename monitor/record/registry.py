@@ -93,6 +93,18 @@ class LiveRun(msgspec.Struct, frozen=True, kw_only=True):
         return False
 
     @property
+    def is_out_of_reach(self) -> bool:
+        """Whether it can neither be watched nor commanded from here but through its file."""
+        return not (self.is_here or self.is_reachable)
+
+    @property
+    def whereabouts(self) -> tuple[str, str]:
+        """Of a run that is out of reach, for a person: where it runs, and what to do about it."""
+        if self.host == hostname():
+            return "in a container", "watch it in there to give it commands"
+        return f"on {self.host}", f"try ssh://{self.host}/{self.run_id}"
+
+    @property
     def path(self) -> Path | None:
         """Its file as it is seen from here: a container may have the same home at another place."""
         path = home() / "runs" / Path(self.file).name

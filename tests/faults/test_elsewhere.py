@@ -12,7 +12,8 @@ from histories import recorded, same
 from toy_run import HERE, ROOT, only, until
 
 from monitor import cli
-from monitor.commands import watching
+from monitor.commands import doing, watching
+from monitor.model import Action
 from monitor.record import registry
 from monitor.record.retention import prunable
 from monitor.record.runfile import RunFile, read_run
@@ -114,6 +115,15 @@ def test_a_run_of_another_machine_is_live_as_long_as_its_entry_is_fresh(dead_nod
     assert [run.run_id for run in registry.live_runs()] == [dead_node.run_id]
     assert goodbyes(dead_node) == []
     assert prunable_ids() == []
+
+
+def test_who_commands_a_run_of_another_machine_is_told_where_that_can_be_done(dead_node, capsys):
+    host = registry.live_runs()[0].host
+
+    assert cli.main(["do", dead_node.run_id, "pause"]) == 1
+    said = f"toy runs on {host}, and nothing was sent: try ssh://{host}/{dead_node.run_id}"
+    assert capsys.readouterr().err == f"bedside do: {said}\n"
+    assert doing.act(dead_node.run_id, Action("pause")).text == said
 
 
 def test_a_run_of_another_machine_is_live_as_long_as_its_file_is_written(dead_node):
