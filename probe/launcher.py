@@ -4,7 +4,11 @@
 program file of the recorder, run with ``-I -S`` so that neither PYTHONPATH nor the working folder nor a ``.pth``
 file has a say; the folders of the packages that it needs are appended behind the standard library, so that a
 ``logging.py`` that lies beside them is never taken for the real one. The child detaches itself from this process
-(see there): a user's ``os.wait()`` never meets it.
+(see there): a user's ``os.wait()`` never meets it, except where the training is process 1 of its container. Orphans
+are given to that one, and a recorder that ended before the training is a child like any other to its ``os.wait()``.
+
+Every recorder of a run gets the environment that the first one had, made whole against the working folder of that
+moment: a script that goes elsewhere, or sets HOME or TZ, must not send the next recorder to another file.
 
 The *lifeline* is a pipe whose writing end only the recorder holds. It says ``ready`` there, or the reason why it
 cannot go on, and the pipe ends when the recorder does, however that comes about.
@@ -20,7 +24,7 @@ import subprocess
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from probe.runtime import RuntimeFolderError
@@ -43,13 +47,17 @@ _passing: set[int] = set()
 class Launcher:
     """Keeps one recorder alive. ``poll`` is called in every turn of the sender's thread.
 
-    ``arguments`` gives the recorder's own, at each start. ``notify`` takes the place of ``BEDSIDE_NOTIFY``: no
-    argument, for these are there for everybody to read.
+    ``arguments`` gives the recorder's own, at each start; its environment is that of the moment when this is made.
+    ``notify`` takes the place of ``BEDSIDE_NOTIFY``: no argument, for these are there for everybody to read.
     """
 
     def __init__(self, arguments: Callable[[], Sequence[str]], *, notify: str | None = None) -> None:
         self._arguments = arguments
         self._notify = {} if notify is None else {"BEDSIDE_NOTIFY": notify}
+        self._environment: dict[str, str] = {}
+        with contextlib.suppress(OSError):  # the working folder is gone: said at the start, and looked at again there
+            self._environment = _environment()
+        self._folders: dict[str, str] = {}
         self._lifeline = -1
         self._said = b""
         self._last_words: list[str] = []
@@ -103,9 +111,10 @@ class Launcher:
             if pidfd is not None:
                 inherited.append(pidfd)
                 command += ["--pidfd", str(pidfd)]
-            for folder in _folders():
+            for folder in dict.fromkeys(self._look_up()):
                 command += ["--path", folder]
-            self._run(command, inherited, {**_environment(), **self._notify})
+            self._environment = self._environment or _environment()
+            self._run(command, inherited, {**self._environment, **self._notify})
         except BaseException:
             os.close(reading)
             raise
@@ -114,6 +123,15 @@ class Launcher:
                 os.close(fd)
             _passing.discard(writing)
         self._lifeline, self._said = reading, b""
+
+    def _look_up(self) -> Iterator[str]:
+        """The folders that hold what the recorder imports: those of the first start, as long as they are there."""
+        for name in _NEEDS:
+            known = self._folders.get(name)
+            if not known or not Path(known).is_dir():
+                known = self._folders[name] = _folder(name)
+            if known:
+                yield known
 
     @staticmethod
     def _run(command: list[str], inherited: list[int], environment: dict[str, str]) -> None:
@@ -165,16 +183,14 @@ def _program() -> Path:
     return Path(__file__).resolve().parent.parent / "monitor" / "record" / "__main__.py"
 
 
-def _folders() -> list[str]:
-    """The folders that hold what the recorder imports, as this process sees them."""
-    folders: dict[str, None] = {}
-    for name in _NEEDS:
-        with contextlib.suppress(ImportError, ValueError):
-            spec = importlib.util.find_spec(name)
-            if spec is not None and spec.origin is not None:
-                place = Path(spec.origin).resolve().parent
-                folders[str(place.parent if spec.submodule_search_locations else place)] = None
-    return list(folders)
+def _folder(name: str) -> str:
+    """The folder that holds this package, as this process sees it; empty if there is none."""
+    with contextlib.suppress(ImportError, ValueError):
+        spec = importlib.util.find_spec(name)
+        if spec is not None and spec.origin is not None:
+            place = Path(spec.origin).resolve().parent
+            return str(place.parent if spec.submodule_search_locations else place)
+    return ""
 
 
 def _environment() -> dict[str, str]:

@@ -40,6 +40,9 @@ _RECORDS_A_TURN = 16_384
 #: Messages that ZeroMQ itself may hold; what it does not take stays in the outbox.
 _HIGH_WATER_MARK = 64
 
+#: ZeroMQ opens six for a context and its first socket, and one for each connection.
+_DESCRIPTORS = 12
+
 
 class Sender:
     """Owns the socket to the recorder, in one daemon thread that wakes two to five times a second.
@@ -73,6 +76,7 @@ class Sender:
         self._last_step = 0
         self._noticed: set[str] = set()
         self._packed_s = self._beaten_s = self._next_listen_s = 0.0
+        self._address = ""
         self._closing: tuple[wire.Goodbye, float] | None = None
         #: How long the thread sleeps: shorter as long as it is not known that nobody watches.
         self.wake_s = WATCHED_S
@@ -83,7 +87,8 @@ class Sender:
 
     def start(self) -> None:
         """Start the thread, and from it the recorder. Never raises."""
-        self._thread = threading.Thread(target=self._run, name="bedside-sender", daemon=True)
+        launcher = Launcher(self._arguments, notify=self.notify)  # here: the script may change its environment next
+        self._thread = threading.Thread(target=self._run, args=(launcher,), name="bedside-sender", daemon=True)
         try:
             self._thread.start()
         except RuntimeError as error:  # no more threads, or the interpreter is ending
@@ -105,11 +110,11 @@ class Sender:
 
     # ---------------------------------------------------------------------------------------------- in the thread
 
-    def _run(self) -> None:
+    def _run(self, launcher: Launcher) -> None:
         try:
-            runtime.socket_folder()  # raises, if there can be none
+            with contextlib.suppress(OSError):  # no descriptors are left, say: the launcher tries again
+                runtime.socket_folder()  # raises another error, if there can be none for good
             line = _Line(self._hello)
-            launcher = Launcher(lambda: self._arguments(line), notify=self.notify)
             with contextlib.closing(launcher), line:
                 while self._closing is None:
                     self._turn(line, launcher)
@@ -118,16 +123,20 @@ class Sender:
         except Exception as error:  # noqa: BLE001  whatever it is, the training goes on
             self._give_up(error)
 
-    def _arguments(self, line: _Line) -> list[str]:
-        """For the next recorder, and where to reach it. Looked up for each: a logout takes the folder away."""
+    def _arguments(self) -> list[str]:
+        """For the next recorder, and where to reach it. Looked up for each: a logout takes the folder away.
+
+        Raises OSError if there are too few descriptors.
+        """
+        _try_descriptors()
         folder = runtime.socket_folder()
         stem = runtime.socket_stem(self._hello.run_id, self._hello.rank)
-        line.address = f"ipc://{folder / stem}.in"
+        self._address = f"ipc://{folder / stem}.in"
         return ["--run-id", stem, "--folder", str(folder), "--pid", str(os.getpid())]
 
     def _turn(self, line: _Line, launcher: Launcher) -> None:
         if launcher.poll():
-            line.open()
+            line.open(self._address)
             self._outbox.rewind()
         self._gather()
         now = time.monotonic()
@@ -254,10 +263,8 @@ class _Line:
     """The socket. It is opened anew for each recorder, so that nothing of the old one's queue is left."""
 
     def __init__(self, hello: wire.Hello) -> None:
-        #: Where the next :meth:`open` goes.
-        self.address = ""
         self._hello = wire.encode(hello)
-        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        self._context: zmq.Context[zmq.Socket[bytes]] | None = None
         self._socket: zmq.Socket[bytes] | None = None
 
     def __enter__(self) -> _Line:
@@ -266,15 +273,18 @@ class _Line:
     def __exit__(self, *exc_info: object) -> None:
         if self._socket is not None:
             self._socket.close(linger=200)
-        self._context.term()
+        if self._context is not None:
+            self._context.term()
 
-    def open(self) -> None:
+    def open(self, address: str) -> None:
         if self._socket is not None:
             self._socket.close(linger=0)
+        if self._context is None:
+            self._context = zmq.Context()
         socket = self._socket = self._context.socket(zmq.DEALER)
         socket.setsockopt(zmq.SNDHWM, _HIGH_WATER_MARK)
         socket.setsockopt(zmq.RECONNECT_IVL, 50)
-        socket.connect(self.address)
+        socket.connect(address)
         self.send(self._hello)
 
     def send(self, payload: bytes) -> bool:
@@ -303,6 +313,13 @@ class _Line:
             time.sleep(seconds)
         else:
             self._socket.poll(int(seconds * 1000))
+
+
+def _try_descriptors() -> None:
+    """Raise OSError if there are fewer left than ZeroMQ needs, which ends the process where it misses one."""
+    with contextlib.ExitStack() as taken:
+        for fd in (fd for _ in range(_DESCRIPTORS // 2) for fd in os.pipe()):
+            taken.callback(os.close, fd)
 
 
 def _drop(_record: Handed) -> None:

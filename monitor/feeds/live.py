@@ -20,7 +20,7 @@ from monitor.model import Link
 from monitor.rows import flaw, times_of
 from probe import wire
 
-POLL_MS = 100
+POLL_MS = 250
 #: The recorder says something each second; three seconds of silence mean that the line is gone.
 SILENCE_S = 3.0
 #: An answer that does not go on for this long is asked for again. Doubled each time, for a line may just be slow.

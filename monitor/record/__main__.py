@@ -57,10 +57,14 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _read(words: list[str]) -> int:
-    if not __package__:
-        _load_by_place("probe", "monitor")
-    from monitor.record import reader
-
+    """127 in the words of a shell: nothing can be read this way, since what it imports is not there any more."""
+    try:
+        if not __package__:
+            _load_by_place("probe", "monitor")
+        from monitor.record import reader
+    except Exception as error:  # noqa: BLE001  packages of another Python, or half of one, fail in any way
+        print(f"Bedside cannot be started with {sys.executable}: {error}", file=sys.stderr)
+        return 127
     return reader.main(words)
 
 

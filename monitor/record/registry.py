@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import glob
 import os
 import re
 import socket
@@ -162,10 +163,18 @@ def home() -> Path:
 
 
 def run_path(hello: Hello) -> Path:
-    """Where the run file of that run lies. The same for every recorder of it, so that a new one finds it again."""
+    """Where the run file of that run lies. The same for every recorder of it, so that a new one finds it again.
+
+    A file that is there is found by its id: the time in its name is that of the first recorder's timezone.
+    """
     started = time.strftime("%Y%m%dT%H%M%S", time.localtime(hello.started_s))
-    rank = f".r{hello.rank}" if hello.rank else ""
-    return home() / "runs" / f"{started}-{_slug(hello.name)}-{hello.run_id}{rank}{SUFFIX}"
+    end = f"-{hello.run_id}{f'.r{hello.rank}' if hello.rank else ''}{SUFFIX}"
+    path = home() / "runs" / f"{started}-{_slug(hello.name)}{end}"
+    try:
+        there = sorted(file for file in path.parent.glob(f"*{glob.escape(end)}") if _FILE_NAME.fullmatch(file.name))
+    except OSError:
+        there = []  # a home that cannot be read is said by who opens the file
+    return path if path in there or not there else there[0]
 
 
 def hostname() -> str:

@@ -27,12 +27,14 @@ from probe import wire
 
 #: Looks for the way that a recorder has left, that of this host first; 127 says that one leads nowhere any more.
 _FIND = (
-    "here=$(hostname); "
+    "here=$(hostname); lost=; "
     'for home in "$BEDSIDE_HOME" "${XDG_STATE_HOME:-$HOME/.local/state}/bedside" '
     '"$HOME/Library/Application Support/bedside"; do '
     'for way in "$home/readers/$here" "$home/readers"/*; do '
-    'if [ -f "$way" ]; then sh "$way" "$@"; end=$?; [ $end -eq 127 ] || exit $end; fi; '
+    'if [ -f "$way" ]; then sh "$way" "$@"; end=$?; [ $end -eq 127 ] || exit $end; lost="$way"; fi; '
     "done; done; "
+    'if [ -n "$lost" ]; then '
+    'echo "what recorded there cannot be started any more; the next training mends it ($lost)" >&2; exit 2; fi; '
     'echo "no training was ever watched by Bedside there '
     '(BEDSIDE_HOME, if it is used, must be set for ssh, too)" >&2; exit 2'
 )

@@ -6,8 +6,8 @@ Fires         silence > max(60 s, 20 usual), in training, after 10 steps: critic
               or stands in a step, a notice while it stands anywhere else (the training may be over)
 Evidence      step: the newest one
 Action        Look at the line that is named; a loader's worker may be dead, a collective may wait for another rank.
-Quiet on      evaluation, also of a copy as long as it moves; checkpoints, pauses; compilation; the first 10 steps; a
-              run that has made its total_steps
+Quiet on      evaluation, also of a copy as long as it moves; checkpoints, pauses; the time that the whole process
+              was stopped; compilation; the first 10 steps; a run that has made its total_steps
 False alarms  not counted yet; in a notebook that is left open after its training it is a notice
 Source        SageMaker Debugger's StalledTrainingRule waits 1800 s for any run; 60 s and 20 steps are chosen
 

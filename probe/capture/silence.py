@@ -6,7 +6,8 @@ in Python is not told from it.
 
 Asked in the sender's thread with each heartbeat, which comes each second while no step completes, and costs one walk
 through the frames of the stack. It is seen as long as that thread runs: not in a process that is stopped, nor in one
-that waits in C code without giving up Python's lock.
+that waits in C code without giving up Python's lock. What passes meanwhile is no time that the training stood still:
+a process that was suspended has not hung when it goes on.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ from probe.wire import Phase
 
 #: A run has hung after so many of its own steps' time at one place, and at least so many seconds.
 STEPS, PATIENCE_S = 20, 60.0
+#: Looks come each second, or each ten while steps complete. So many seconds without one: the process was stopped.
+_STOPPED_S = 15.0
 #: Steps before which its own pace is not known.
 _FIRST_STEPS = 10
 #: Compiling takes minutes, and is no hang.
@@ -44,20 +47,24 @@ class Silence:
         self._say, self._now = say, now
         self._thread = threading.get_ident()
         self._standing: tuple[int, int, Place] = (0, 0, ())
-        self._since = now()
+        self._since = self._looked = now()
         self._is_said = False
 
     def look(self, step: int, phase: Phase, trained_s: float, trained_steps: int, batches: int) -> None:
         """The newest completed step, how long all of ``trained_steps`` took, and how many batches were loaded."""
+        now = self._now()
+        away_s, self._looked = now - self._looked, now
+        if away_s > _STOPPED_S:
+            self._since += away_s
         frames = list(_frames(sys._current_frames().get(self._thread)))
         standing = (step, batches, _place(frames))
         if standing != self._standing or phase is not Phase.TRAINING:
-            self._standing, self._since = standing, self._now()
+            self._standing, self._since = standing, now
             self._take_back()
             return
         if self._is_said or trained_steps < _FIRST_STEPS:
             return
-        if self._now() - self._since > max(PATIENCE_S, STEPS * trained_s / trained_steps):
+        if now - self._since > max(PATIENCE_S, STEPS * trained_s / trained_steps):
             self._find(frames)
 
     def _take_back(self) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import toy_trainer
 import zmq
+from histories import recorded, same, trained
 from toy_run import only, points, until
 
 from monitor.record import registry
@@ -38,6 +39,24 @@ def test_a_recorder_killed_in_the_middle_is_replaced_and_nothing_is_lost(toy_run
     np.testing.assert_array_equal(steps, np.arange(1, 1501))
     np.testing.assert_array_equal(values, [toy_trainer.value("grad/norm", step) for step in range(1, 1501)])
     assert only(messages, wire.Goodbye).reason == "finished"
+
+
+def test_a_training_that_goes_elsewhere_and_changes_its_environment_stays_in_one_file(toy_run, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    process = toy_run.train(1500, "finished", 0.002, BEDSIDE_HOME="home", MOVES=str(elsewhere))
+    first = toy_run.wait_live()
+    until(lambda: len(toy_run.committed_steps()) > 300)
+    os.kill(first.recorder_pid, signal.SIGKILL)
+    second = until(lambda: (live := toy_run.live()) and live.recorder_pid != first.recorder_pid and live)
+    _, said = process.communicate(timeout=30)
+    toy_run.wait_recorder_gone()
+
+    assert (second.file, said, list(elsewhere.iterdir())) == (first.file, "", [])
+    assert list((toy_run.home / "runs").iterdir()) == [Path(first.file)]
+    assert not [message for message in read_run(toy_run.file()) if isinstance(message, wire.Notice)]
+    same(recorded(toy_run), trained(1500))
 
 
 def test_a_monitor_follows_from_one_recorder_to_the_next(toy_run, monitor_of):

@@ -1,6 +1,7 @@
 """The sender leaves no trace in the training process, however that process behaves."""
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -19,9 +20,30 @@ sender = toy_trainer.start(os.environ["RUN_ID"])
 toy_trainer.train(sender, 1, 100)
 """
 
+WITHOUT_DESCRIPTORS = """
+import os, resource, sys, time
+sys.path.insert(0, {record!r})
+import toy_trainer
+taken, limits = [], resource.getrlimit(resource.RLIMIT_NOFILE)
+resource.setrlimit(resource.RLIMIT_NOFILE, (64, limits[1]))
+try:
+    while True:
+        taken.append(os.dup(2))
+except OSError:
+    sender = toy_trainer.start(os.environ["RUN_ID"])
+toy_trainer.train(sender, 1, 100)
+time.sleep(1.0)
+for fd in taken:
+    os.close(fd)
+resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+toy_trainer.wait_for_commit(sender)
+"""
 
-def run_script(toy_run, body: str, timeout_s: float = 20.0, **environment: str) -> subprocess.CompletedProcess:
-    script = PRELUDE.format(record=str(ROOT / "tests" / "record")) + body
+
+def run_script(
+    toy_run, body: str, timeout_s: float = 20.0, prelude: str = PRELUDE, **environment: str
+) -> subprocess.CompletedProcess:
+    script = prelude.format(record=str(ROOT / "tests" / "record")) + body
     env = {**os.environ, "PYTHONPATH": str(ROOT), "RUN_ID": toy_run.run_id, **environment}
     command = [sys.executable, "-c", script]
     done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=timeout_s, check=False)
@@ -46,6 +68,16 @@ except ChildProcessError:
     done = run_script(toy_run, body)
 
     assert done.stdout == "no children\n"
+
+
+def test_a_training_that_had_no_descriptor_left_is_recorded_once_it_has_some_again(toy_run):
+    done = run_script(toy_run, "", prelude=WITHOUT_DESCRIPTORS)
+
+    assert done.stderr.startswith(
+        "Bedside cannot record this run: its recorder does not run ([Errno 24] Too many open files). Training goes on"
+    )
+    assert done.stderr.count("\n") == 1
+    assert toy_run.committed_steps() == list(range(1, 101))
 
 
 def test_a_forked_child_sends_nothing_and_can_end(toy_run):
@@ -157,6 +189,22 @@ print([thread.name for thread in threading.enumerate()], sender.cpu_s > 0)
     assert run_script(toy_run, body).stdout == "['MainThread'] True\n"
 
 
+def test_a_package_stays_where_the_first_recorder_found_it_as_long_as_it_is_there(tmp_path, monkeypatch):
+    for name in ("one", "two"):
+        (tmp_path / name / "lent").mkdir(parents=True)
+        (tmp_path / name / "lent" / "__init__.py").touch()
+    monkeypatch.setattr(launcher, "_NEEDS", ("lent",))
+    monkeypatch.syspath_prepend(tmp_path / "one")
+    starter = launcher.Launcher(list)
+    first = list(starter._look_up())
+    monkeypatch.syspath_prepend(tmp_path / "two")
+    second = list(starter._look_up())
+    shutil.rmtree(tmp_path / "one")
+
+    assert first == second == [str(tmp_path / "one")]
+    assert list(starter._look_up()) == [str(tmp_path / "two")]
+
+
 @pytest.mark.parametrize("name", ["msgspec", "zmq", "numpy", "platformdirs"])
 def test_the_recorder_is_told_where_its_packages_are(name):
-    assert any(Path(folder, name).exists() for folder in launcher._folders())
+    assert Path(launcher._folder(name), name).exists()

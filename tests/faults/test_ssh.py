@@ -254,6 +254,36 @@ def test_a_machine_without_a_run_says_so(bedside, sshd):
     assert err.startswith("bedside watch: train-box: no training was ever watched by Bedside there")
 
 
+def spoiled(way: Path) -> Path:
+    """The way to a Python that is there and has lost its packages, as one whose environment was upgraded."""
+    words = way.read_text()
+    assert " --path " in words
+    way.write_text(words.replace(" --path ", " --path /gone"))
+    return way
+
+
+def test_a_way_to_a_python_that_lost_its_packages_gives_way_to_the_next(toy_run, bedside):
+    toy_run.train(120, "finished").wait()
+    toy_run.live()
+    toy_run.wait_recorder_gone()
+    way = toy_run.home / "readers" / registry.hostname()
+    shutil.copy(way, way.with_name("zz-another-host"))
+    spoiled(way)
+
+    status, out, err = bedside("tail", "ssh://train-box/toy")
+
+    assert (status, err) == (0, "")
+    assert out.splitlines()[-1].endswith("finished")
+
+
+def test_where_no_way_leads_anywhere_any_more_the_last_one_is_named(toy_run, bedside):
+    toy_run.train(60, "finished").wait()
+    way = spoiled(toy_run.home / "readers" / registry.hostname())
+
+    said = f"what recorded there cannot be started any more; the next training mends it ({way})"
+    assert bedside("tail", "ssh://train-box/toy") == (2, "", f"bedside tail: train-box: {said}\n")
+
+
 def test_a_command_goes_the_same_way(toy_run, bedside):
     small = [
         sys.executable,

@@ -117,6 +117,24 @@ def test_who_joins_a_run_that_has_stalled_sees_so_at_once():
     assert snapshot_of(hello(), steps(1, 1, 3), LIVE, late)[1].state is RunState.STALLED
 
 
+def test_the_time_that_a_machine_slept_is_no_stall():
+    training = [beat(wire.Phase.TRAINING, 103.0 + second) for second in range(5)]
+    awake = [beat(wire.Phase.TRAINING, 5000.0 + second) for second in range(58)]
+    started = (LIVE, hello(), steps(1, 1, 3), *training)
+
+    assert snapshot_of(*started, awake[0])[1].state is RunState.TRAINING
+    assert snapshot_of(*started, *awake[:57])[1].state is RunState.TRAINING  # 4 s before it slept and 56 s after it
+    assert snapshot_of(*started, *awake)[1].state is RunState.STALLED
+
+
+def test_a_step_that_was_made_since_the_machine_woke_is_the_newest_progress():
+    woken = (beat(wire.Phase.TRAINING, 103.0), steps(2, 1000, 1000), beat(wire.Phase.TRAINING, 1101.0))
+    signs = [beat(wire.Phase.TRAINING, 1101.0 + second) for second in range(62)]
+
+    assert snapshot_of(LIVE, hello(), steps(1, 1, 3), *woken, *signs[:61])[1].state is RunState.TRAINING
+    assert snapshot_of(LIVE, hello(), steps(1, 1, 3), *woken, *signs)[1].state is RunState.STALLED
+
+
 def test_an_evaluation_however_long_is_no_stall():
     long_evaluation = beat(wire.Phase.EVALUATING, 10_000.0)
     right_after_it = beat(wire.Phase.TRAINING, 10_001.0)

@@ -225,17 +225,27 @@ def said_at(*looks):
     return [name for name, _ in facts]
 
 
+def each_second(first_s, last_s, step, trained_s, steps):
+    return [(s, step, Phase.TRAINING, trained_s, steps) for s in range(first_s, last_s + 1)]
+
+
 def test_an_evaluation_a_checkpoint_a_pause_and_a_slow_training_are_no_hang():
     quiet = []
     for i, phase in enumerate((Phase.EVALUATING, Phase.CHECKPOINTING, Phase.PAUSED)):
         quiet += [(1000 * i, 100, phase, 10.0, 100), (1000 * i + 999, 100, phase, 10.0, 100)]
-    quiet += [(3000, 101, Phase.TRAINING, 10.0, 100), (3059, 101, Phase.TRAINING, 10.0, 100)]  # a minute is nothing
-    quiet += [(3060, 102, Phase.TRAINING, 1100.0, 100), (3260, 102, Phase.TRAINING, 1100.0, 100)]  # 20 take 220 s
+    quiet += each_second(3000, 3059, 101, 10.0, 100)  # a minute is nothing
+    quiet += each_second(3060, 3280, 102, 1100.0, 100)  # 20 take 220 s
     assert said_at(*quiet) == []
     assert said_at(*quiet, (3281, 102, Phase.TRAINING, 1100.0, 100)) == ["stalled_at", "stalled"]
 
 
+def test_the_time_that_the_process_was_stopped_is_no_hang():
+    before, after = each_second(0, 30, 100, 10.0, 100), each_second(1030, 1060, 100, 10.0, 100)
+    assert said_at(*before, *after) == []  # 30 s before it and 30 s after it
+    assert said_at(*before, *after, (1061, 100, Phase.TRAINING, 10.0, 100)) == ["stalled_at", "stalled"]
+
+
 def test_the_first_steps_and_a_compilation_are_no_hang(monkeypatch):
-    assert said_at((0, 9, Phase.TRAINING, 1.0, 9), (600, 9, Phase.TRAINING, 1.0, 9)) == []
+    assert said_at(*each_second(0, 600, 9, 1.0, 9)) == []
     monkeypatch.setattr(silence, "_COMPILERS", ("test_silence.py",))
-    assert said_at((0, 9, Phase.TRAINING, 1.0, 20), (600, 9, Phase.TRAINING, 1.0, 20)) == []
+    assert said_at(*each_second(0, 600, 9, 1.0, 20)) == []

@@ -38,6 +38,31 @@ def test_a_run_file_is_named_by_time_name_and_id(home):
     assert registry.run_path(hello) == home / "runs" / "20260301T140509-res_net_18-0123abcd.bedside"
 
 
+@pytest.fixture
+def timezone(monkeypatch):
+    """Sets the timezone of this process."""
+
+    def set_(name):
+        monkeypatch.setenv("TZ", name)
+        time.tzset()
+
+    yield set_
+    monkeypatch.undo()
+    time.tzset()
+
+
+def test_a_run_file_that_is_there_is_found_again_from_another_timezone(timezone):
+    timezone("UTC")
+    paths = [make_file("aaaaaaaa", "toy", rank=rank) for rank in (0, 1)]
+    other = make_file("bbbbbbbb", "toy")
+    (other.parent / "a copy-cccccccc.bedside").touch()
+    timezone("XYZ-9:30")
+
+    assert [make_file("aaaaaaaa", "toy", rank=rank) for rank in (0, 1)] == paths
+    assert make_file("aaaaaaaa", "toy", rank=11).name == "20010909T111640-toy-aaaaaaaa.r11.bedside"
+    assert make_file("cccccccc", "toy").name == "20010909T111640-toy-cccccccc.bedside"
+
+
 def test_run_files_are_listed_newest_first():
     make_file("aaaaaaaa", "old", 1e9)
     make_file("bbbbbbbb", "new-er", 1.5e9)

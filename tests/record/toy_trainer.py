@@ -5,7 +5,8 @@ usage: toy_trainer.py STEPS END [PACE_S]
 In the environment: LIMIT_BYTES is what may wait in the outbox, HIDE a package that the recorder shall not find,
 SHADOWS a folder of modules that it must not take, ENDPOINT and INSECURE how it is open to TCP, GROUP the control
 group to be in, SET_BACK_AT the step at which the clock goes back by an hour, WIDE how many scalars
-more a step has, SOCKETS the folder for its recorder's sockets as long as it is there.
+more a step has, SOCKETS the folder for its recorder's sockets as long as it is there, MOVES a folder
+to go to once the sender has started, with another timezone and no BEDSIDE_HOME.
 """
 
 import ctypes
@@ -53,7 +54,7 @@ def hello(run_id: str, **fields) -> wire.Hello:
 
 def start(run_id: str) -> Sender:
     if hidden := os.environ.get("HIDE"):
-        launcher._folders = lambda: [f"/nowhere/without/{hidden}"]
+        launcher._folder = lambda _name: f"/nowhere/without/{hidden}"
     if shadows := os.environ.get("SHADOWS"):
         os.chdir(shadows)
         os.environ["PYTHONPATH"] = shadows
@@ -65,6 +66,10 @@ def start(run_id: str) -> Sender:
     endpoint = {"endpoint": os.environ.get("ENDPOINT", ""), "insecure": "INSECURE" in os.environ}
     sender = Sender(hello(run_id, **endpoint), heartbeat=lambda: wire.Heartbeat(time_s=time.time()))
     sender.start()
+    if folder := os.environ.get("MOVES"):
+        os.chdir(folder)
+        os.environ |= {"TZ": "XYZ-9:30", "HOME": folder, "XDG_STATE_HOME": folder}
+        del os.environ["BEDSIDE_HOME"]
     return sender
 
 
