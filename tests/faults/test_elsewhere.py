@@ -86,7 +86,7 @@ def on_another_machine():
 
 @needs(*CONTAINER, "true")
 def test_a_run_in_a_container_with_the_hosts_name_and_home_is_left_alone_from_outside(toy_run):
-    process = toy_run.train(10_000_000, "wait", 0.001, through=CONTAINER)
+    process = toy_run.train(10_000_000, "wait", 0.001, under=CONTAINER)
     live = toy_run.wait_live()
     until(lambda: len(toy_run.committed_steps()) > 300)
 

@@ -43,12 +43,12 @@ class ToyRun:
         self.recorders: set[int] = set()
 
     def train(
-        self, steps: int, end: str, pace_s: float = 0.0, *, through: Sequence[str] = (), **environment: str
+        self, steps: int, end: str, pace_s: float = 0.0, *, under: Sequence[str] = (), **environment: str
     ) -> subprocess.Popen:
-        """Start the trainer, by the command ``through`` if there is one."""
+        """``under`` is a program that runs the trainer, with its arguments."""
         env = {**os.environ, "PYTHONPATH": str(ROOT), "BEDSIDE_HOME": str(self.home), "RUN_ID": self.run_id}
         process = subprocess.Popen(
-            [*through, sys.executable, str(HERE / "toy_trainer.py"), str(steps), end, str(pace_s)],
+            [*under, sys.executable, str(HERE / "toy_trainer.py"), str(steps), end, str(pace_s)],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
