@@ -63,7 +63,15 @@ def _run(target: str) -> Iterator[tuple[str, str, Curve | None]]:
             close(far.feed)
     else:
         entry = registry.find(target)
-        yield entry.run_id, entry.live.ask if entry.live else "", None
+        yield entry.run_id, _ask(entry.live) if entry.live else "", None
+
+
+def _ask(run: registry.LiveRun) -> str:
+    """Where its commands go. Raises NoAnswer if they cannot get there."""
+    if run.is_out_of_reach:
+        place, hint = run.whereabouts
+        raise NoAnswer(f"{run.name} runs {place}, and nothing was sent: {hint}")
+    return run.ask
 
 
 def act(run_id: str, action: Action) -> wire.Ack:
@@ -72,7 +80,7 @@ def act(run_id: str, action: Action) -> wire.Ack:
         run = registry.find(run_id).live
         if run is None:
             return wire.Ack(id="", ok=False, text="the run is over")
-        return actions.give(run.ask, actions.command(run.run_id, action))
+        return actions.give(_ask(run), actions.command(run.run_id, action))
     except (NoAnswer, registry.RunError, OSError) as error:
         return wire.Ack(id="", ok=False, text=str(error))
 

@@ -90,7 +90,7 @@ def _next_signal(handled: set[signal.Signals]) -> tuple[int, int | None]:
 def _let_it_be_seen(pid: int) -> None:
     """Leave the ended process unburied until its recorder has read from it which signal it was."""
     deadline = time.monotonic() + _SEEN_S
-    while time.monotonic() < deadline and any(run.pid == pid for run in registry.live_runs()):
+    while time.monotonic() < deadline and any(run.is_here and run.pid == pid for run in registry.live_runs()):
         time.sleep(0.05)
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from monitor.feeds import Feed
 from monitor.feeds.continued import ContinuedFeed
+from monitor.feeds.followed import FollowedFile
 from monitor.feeds.live import LiveFeed
 from monitor.feeds.newest import NewestFeed
 from monitor.feeds.recorded import RecordedFeed
@@ -27,6 +28,7 @@ from monitor.remote import RemoteError
 from monitor.remote.reach import SCHEMES, Reached, reach
 from monitor.session import Session, state_at_end
 from monitor.tail import Tail, ending, printable
+from probe.wire import Notice
 
 if TYPE_CHECKING:
     from monitor.commands.settings import Settings
@@ -105,8 +107,8 @@ def to_come() -> Target:
 
 
 def _live() -> list[registry.LiveRun]:
-    """The live runs, newest first; of a job with several ranks rank 0."""
-    return [run for run in registry.live_runs() if run.rank == 0]
+    """The live runs that can be shown here, newest first; of a job with several ranks rank 0."""
+    return [run for run in registry.live_runs() if run.rank == 0 and (run.file or not run.is_out_of_reach)]
 
 
 def _newest_live() -> Feed | None:
@@ -128,18 +130,34 @@ def feed_of(entry: registry.RunEntry) -> Feed:
 
 
 def live_feed(run: registry.LiveRun) -> Feed:
-    """The run from its recorder, and the rest of it from its file should both its processes be gone."""
+    """The run from its recorder, and the rest of it from its file should both its processes be gone.
+
+    From its file alone if the recorder is on another machine, or in a container that shares no more than that.
+    """
+    if run.is_out_of_reach:
+        return _followed(run)
 
     def where() -> tuple[str, str] | None:
         now = next((r for r in registry.live_runs() if (r.run_id, r.rank) == (run.run_id, run.rank)), None)
         return None if now is None else (now.live, now.ask)
 
     def rest(after_seq: int) -> Feed | None:
-        if not run.file or run.is_served or registry.is_alive(run.pid, run.pid_ticks):
+        path = run.path
+        if path is None or not run.is_left:
             return None
-        return Replay(lambda: read_run(Path(run.file), after_seq))
+        return Replay(lambda: read_run(path, after_seq))
 
     return ContinuedFeed(RecordedFeed(LiveFeed(run.live, run.ask), rest, where), before)
+
+
+def _followed(run: registry.LiveRun) -> Feed:
+    """Raises TargetError if it is in memory only."""
+    path = run.path
+    place, hint = run.whereabouts
+    if path is None:
+        raise TargetError(f"{run.name} runs {place}, in memory only: {hint}")
+    said = Notice(text=f"{run.name} runs {place}, and is read from its file here; {hint}.", time_s=run.started_s)
+    return ContinuedFeed(FollowedFile(lambda after_seq: read_run(path, after_seq), said), before)
 
 
 # ------------------------------------------------------------------------------------------------------ the commands
@@ -262,7 +280,7 @@ def tail(text: str | None, *, until_alert: bool = False, command: str = "tail") 
 
 def run_of_process(pid: int) -> str | None:
     """The id of the live run of a training process."""
-    return next((run.run_id for run in registry.live_runs() if run.pid == pid), None)
+    return next((run.run_id for run in registry.live_runs() if run.is_here and run.pid == pid), None)
 
 
 def run_rows() -> tuple[RunRow, ...]:

@@ -7,7 +7,6 @@ the run is over and nobody watches.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import signal
 import time
@@ -26,6 +25,7 @@ from monitor.record.bell import Bell
 from monitor.record.commands import Commands
 from monitor.record.desk import HistoryDesk
 from monitor.record.door import Door
+from monitor.record.entry import Entry
 from monitor.record.farewell import Farewell
 from monitor.record.judge import Judge
 from monitor.record.keeper import Keeper
@@ -101,6 +101,7 @@ class Recorder:
         self._hello: wire.Hello | None = None
         self._hello_frame = b""
         self._processes: registry.Processes | None = None
+        self._entry = Entry(self._notify)
         self._sender = b""
         self._commands = Commands(self._to_training, self._replies.put, self._notify)
         self._early_notices: list[bytes] = []
@@ -140,8 +141,7 @@ class Recorder:
             self._see_the_end()
         if self._keeper is not None:
             self._keeper.close()
-        if self._hello is not None:
-            _unregister(self._hello)
+        self._entry.remove()
 
     def _patience_ms(self) -> int:
         if self._judge.is_behind or self._overviews.is_behind or self._is_serving:
@@ -203,6 +203,7 @@ class Recorder:
             pid_ticks=self._watch.ticks,
             recorder_pid=os.getpid(),
             recorder_ticks=registry.start_ticks(os.getpid()),
+            where=registry.where(),
         )
         if self._keeper is None:
             keeper = self._keeper = Keeper(registry.run_path(hello), self._notify, self._moved)
@@ -310,11 +311,12 @@ class Recorder:
     def _stay_in_reach(self) -> None:
         """Restore the sockets' names. Who has not come in by then knows the old ones only: a new recorder is told."""
         before = self._sockets.address("in")
-        if not self._sockets.restored():
-            return
-        if self._hello is None and self._sockets.address("in") != before:
-            raise RuntimeError(f"{Path(before).parent.name} was taken away before the training process had come in")
-        self._register()
+        if self._sockets.restored():
+            if self._hello is None and self._sockets.address("in") != before:
+                gone = Path(before).parent.name
+                raise RuntimeError(f"{gone} was taken away before the training process had come in")
+            self._register()
+        self._entry.turn(is_heard=time.monotonic() - self._heard_s < 2 * _SILENCE_S)
 
     def _keep_beating(self) -> None:
         """While the training process is there but says nothing, that this line is there, at least."""
@@ -330,15 +332,14 @@ class Recorder:
         hello, processes = self._hello, self._processes
         if hello is None or processes is None or self._keeper is None:
             return
-        path = self._keeper.path
-        entry = registry.LiveRun(
+        run = registry.LiveRun(
             run_id=hello.run_id,
             name=hello.name,
             host=processes.host,
             pid=processes.pid,
             recorder_pid=processes.recorder_pid,
             started_s=hello.started_s,
-            file=str(path or ""),
+            file=str(self._keeper.path or ""),
             live=self._sockets.address("live"),
             ask=self._sockets.address("ask"),
             interpreter=hello.interpreter,
@@ -346,14 +347,9 @@ class Recorder:
             world_size=hello.world_size,
             pid_ticks=processes.pid_ticks,
             recorder_ticks=processes.recorder_ticks,
+            where=processes.where,
         )
-        try:
-            registry.register(entry)
-        except OSError as error:
-            if path is not None:  # else the notice about the run file has said it
-                self._notify(
-                    f"'bedside' cannot find this run: {registry.home()} cannot be written ({error.strerror})."
-                )
+        self._entry.say(run)
 
     # ----------------------------------------------------------------------------------------------------- the end
 
@@ -389,8 +385,3 @@ class Recorder:
             return True
         is_watched = self._audience.is_there or not self._desk.is_idle
         return not is_watched and now - max(over_s, self._audience.left_s) > _GRACE_S
-
-
-def _unregister(hello: wire.Hello) -> None:
-    with contextlib.suppress(OSError):  # the next reader sees that the recorder is gone
-        registry.unregister(hello.run_id, hello.rank)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import glob
 import os
 import re
@@ -14,9 +15,14 @@ from pathlib import Path
 import msgspec
 import platformdirs
 
+from monitor.record.freshness import is_fresh, is_written
 from probe.wire import Hello
 
 SUFFIX = ".bedside"
+
+#: An entry of elsewhere that was not touched for so long is removed, by anyone: a recorder that is there after all
+#: writes it again.
+_FORGOTTEN_S = 86_400.0
 
 _FILE_NAME = re.compile(r"(?P<started>\d{8}T\d{6})-(?P<name>.*)-(?P<id>[0-9a-f]{8})(\.r\d+)?\.bedside")
 _MIN_PREFIX = 4
@@ -40,7 +46,7 @@ class LiveRun(msgspec.Struct, frozen=True, kw_only=True):
 
     ``live`` and ``ask`` are addresses to connect to; ``file`` is empty when the run is kept in memory only. The
     ``*_ticks`` are the processes' start times in the kernel's clock ticks (0: not known), because a process id is
-    used again after a while.
+    used again after a while. ``where`` is whose process ids they are (:func:`where`; empty in old entries).
     """
 
     run_id: str
@@ -57,11 +63,53 @@ class LiveRun(msgspec.Struct, frozen=True, kw_only=True):
     world_size: int = 1
     pid_ticks: int = 0
     recorder_ticks: int = 0
+    where: str = ""
+
+    @property
+    def is_here(self) -> bool:
+        """Whether its process ids are those of this machine, outside of any container."""
+        return _is_here(self.host, self.where)
 
     @property
     def is_served(self) -> bool:
-        """Whether the recorder is there, as far as it can be known: that of another host is believed to be."""
-        return self.host != hostname() or is_alive(self.recorder_pid, self.recorder_ticks)
+        """Whether the recorder is there. Of one elsewhere its entry tells, which it keeps fresh, and its file."""
+        if self.is_here:
+            return is_alive(self.recorder_pid, self.recorder_ticks)
+        entry, path = entry_path(self.run_id, self.rank), self.path
+        return is_fresh(entry) or (path is not None and is_written(path, entry.parent))
+
+    @property
+    def is_left(self) -> bool:
+        """Whether recorder and training process are both gone: with the latter alive, another recorder comes."""
+        return not self.is_served and not (self.is_here and is_alive(self.pid, self.pid_ticks))
+
+    @property
+    def is_reachable(self) -> bool:
+        """Whether somebody listens at its socket: never for another machine's, maybe for a container's."""
+        with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as knock:
+            knock.setblocking(False)
+            with contextlib.suppress(BlockingIOError):  # so many wait before us: it is there
+                knock.connect(self.ask.removeprefix("ipc://"))
+            return True
+        return False
+
+    @property
+    def is_out_of_reach(self) -> bool:
+        """Whether it can neither be watched nor commanded from here but through its file."""
+        return not (self.is_here or self.is_reachable)
+
+    @property
+    def whereabouts(self) -> tuple[str, str]:
+        """Of a run that is out of reach, for a person: where it runs, and what to do about it."""
+        if self.host == hostname():
+            return "in a container", "watch it in there to give it commands"
+        return f"on {self.host}", f"try ssh://{self.host}/{self.run_id}"
+
+    @property
+    def path(self) -> Path | None:
+        """Its file as it is seen from here: a container may have the same home at another place."""
+        path = home() / "runs" / Path(self.file).name
+        return (path if path.exists() else Path(self.file)) if self.file else None
 
 
 class Processes(msgspec.Struct, frozen=True, kw_only=True):
@@ -72,13 +120,25 @@ class Processes(msgspec.Struct, frozen=True, kw_only=True):
     recorder_pid: int
     pid_ticks: int = 0
     recorder_ticks: int = 0
+    where: str = ""
 
     @property
-    def are_gone(self) -> bool:
-        """Whether nobody will write the file any more. Of another host's processes nothing is known."""
-        if self.host != hostname():
+    def is_here(self) -> bool:
+        """As :attr:`LiveRun.is_here`."""
+        return _is_here(self.host, self.where)
+
+    def are_gone(self, file: Path, hello: Hello) -> bool:
+        """Whether nobody will write that file of theirs any more.
+
+        Of processes elsewhere the age of the file and of its registry entry tells; outside of a home there is none.
+        """
+        if self.is_here:
+            return not is_alive(self.recorder_pid, self.recorder_ticks) and not is_alive(self.pid, self.pid_ticks)
+        folder = file.absolute().parent
+        live = folder.parent / "live"
+        if folder.name != "runs" or not live.is_dir():
             return False
-        return not is_alive(self.recorder_pid, self.recorder_ticks) and not is_alive(self.pid, self.pid_ticks)
+        return not (is_fresh(live / entry_path(hello.run_id, hello.rank).name) or is_written(file, live))
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,48 +182,81 @@ def hostname() -> str:
     return socket.gethostname()
 
 
+def where() -> str:
+    """Whose process ids are known here: of which boot of which machine, in which container. Empty but on Linux.
+
+    A container may have its host's name and home, and other processes under the same ids.
+    """
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return ""
+    with contextlib.suppress(OSError):  # the /proc of another container
+        return f"{boot} {Path('/proc/self/ns/pid').readlink()}"
+    return boot
+
+
+def _is_here(host: str, place: str) -> bool:
+    return host == hostname() and place in ("", where())
+
+
 # ------------------------------------------------------------------------------------------------------- live runs
 
 
 def register(entry: LiveRun) -> None:
     """Write the entry, whole or not at all. Raises OSError."""
-    path = _entry_path(entry.run_id, entry.rank)
+    path = entry_path(entry.run_id, entry.rank)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_suffix(f".{os.getpid()}.tmp")
-    temporary.write_bytes(msgspec.json.encode(entry))
-    temporary.replace(path)
+    try:
+        temporary.write_bytes(msgspec.json.encode(entry))
+        temporary.replace(path)
+    except OSError:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        raise
 
 
 def unregister(run_id: str, rank: int = 0) -> None:
     """Remove the entry. Raises OSError."""
-    _entry_path(run_id, rank).unlink(missing_ok=True)
+    entry_path(run_id, rank).unlink(missing_ok=True)
 
 
 def live_runs() -> list[LiveRun]:
-    """The runs that are served now, newest first. Entries whose recorder is gone are removed."""
+    """The runs that are served now, newest first. Entries whose recorder is gone are removed, if it was here."""
     runs = []
     for path in sorted((home() / "live").glob("*.json")):
-        try:
-            entry = msgspec.json.decode(path.read_bytes(), type=LiveRun)
-        except (OSError, msgspec.MsgspecError):
-            continue  # just removed, or not ours
+        entry = read_entry(path)
+        if entry is None:
+            continue
         if entry.is_served:
             runs.append(entry)
-        elif not is_alive(entry.pid, entry.pid_ticks):
-            # With the training process alive, its sender starts another recorder in a moment.
+        elif entry.is_here and entry.is_left:
             _clean_up(path, entry)
+        elif not entry.is_here and not is_fresh(path, _FORGOTTEN_S):
+            with contextlib.suppress(OSError):
+                path.unlink(missing_ok=True)
     return sorted(runs, key=lambda run: (-run.started_s, run.run_id, run.rank))
+
+
+def read_entry(path: Path) -> LiveRun | None:
+    """The registry entry in that file; ``None`` if it was just removed, or is not ours."""
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=LiveRun)
+    except (OSError, msgspec.MsgspecError):
+        return None
 
 
 def run_files() -> list[RunEntry]:
     """The runs that have a file or are served, newest first."""
-    live = {Path(run.file): run for run in live_runs() if run.file}
+    served = live_runs()
+    live = {path: run for run in served if (path := run.path) is not None}
     entries = []
     for path in (home() / "runs").glob(f"*{SUFFIX}"):
         entry = _entry_of(path)
         if entry is not None:
             entries.append(_with_live(entry, live.pop(path, None)))
-    unfiled = [run for run in live_runs() if not run.file or Path(run.file) in live]
+    unfiled = [run for run in served if not run.file or run in live.values()]
     entries += [RunEntry(run.run_id, run.name, run.started_s, None, run, run.rank) for run in unfiled]
     return sorted(entries, key=lambda entry: (-entry.started_s, entry.run_id, entry.rank))
 
@@ -237,7 +330,8 @@ def _stat_fields(pid: int) -> Sequence[bytes]:
         return []
 
 
-def _entry_path(run_id: str, rank: int) -> Path:
+def entry_path(run_id: str, rank: int) -> Path:
+    """Where the registry entry of that run lies."""
     return home() / "live" / (f"{run_id}.r{rank}.json" if rank else f"{run_id}.json")
 
 

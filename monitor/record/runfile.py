@@ -261,18 +261,20 @@ def read_run(path: Path, after_seq: int = 0) -> Iterator[wire.Message]:
     a notice. Who stands still in the middle holds up nobody.
 
     A run whose training process and recorder are both gone without a goodbye is closed as ``vanished``, in the
-    file as well if it can be written. Raises :class:`RunFileError`.
+    file as well if they were of this machine and it can be written. Raises :class:`RunFileError`.
     """
     db = open_file(path)
     try:
-        vanished = yield from _read(db, after_seq)
+        vanished = yield from _read(db, path, after_seq)
     except sqlite3.Error as error:
         raise RunFileError(f"{path} is damaged: {error}.") from error
     finally:
         db.close()
     if vanished is not None:
-        _settle(path, vanished)
-        yield vanished
+        goodbye, is_ours = vanished
+        if is_ours:
+            _settle(path, goodbye)
+        yield goodbye
 
 
 def _settle(path: Path, goodbye: wire.Goodbye) -> None:
@@ -285,14 +287,20 @@ def _settle(path: Path, goodbye: wire.Goodbye) -> None:
             file.close()
 
 
-def _read(db: sqlite3.Connection, after_seq: int) -> Generator[wire.Message, None, wire.Goodbye | None]:
-    """What :func:`read_run` gives, and returned, the goodbye that was missing when it began.
+def _read(
+    db: sqlite3.Connection, path: Path, after_seq: int
+) -> Generator[wire.Message, None, tuple[wire.Goodbye, bool] | None]:
+    """What :func:`read_run` gives; returned, the goodbye that is missing and whether it was of this machine who left.
 
     No transaction lasts over a ``yield``: without a write-ahead log it would keep the recorder from writing. What
     may still change is read at once, then the pages up to the newest, which only lose detail (:meth:`RunFile.thin`).
     """
+    left = _left(db, path)
     db.execute("BEGIN")
-    hello, vanished, said = wire.decode(meta_of(db, "hello") or b""), _vanished(db), list(others(db))
+    hello, said = wire.decode(meta_of(db, "hello") or b""), list(others(db))
+    vanished = None
+    if left is not None and meta_of(db, "goodbye") is None:
+        vanished = _goodbye_that_is_missing(db), left.is_here
     (newest,) = db.execute("SELECT coalesce(max(last_seq), 0) FROM pages").fetchone()
     journal = journal_after(db, max(after_seq, newest))
     db.execute("COMMIT")
@@ -312,14 +320,13 @@ def _read(db: sqlite3.Connection, after_seq: int) -> Generator[wire.Message, Non
     return vanished
 
 
-def _vanished(db: sqlite3.Connection) -> wire.Goodbye | None:
-    """The goodbye that is missing, if nobody is left to write it."""
-    processes = meta_of(db, "processes")
-    if processes is None or meta_of(db, "goodbye") is not None:
-        return None
-    with contextlib.suppress(msgspec.MsgspecError):
-        if msgspec.json.decode(processes, type=registry.Processes).are_gone:
-            return _goodbye_that_is_missing(db)
+def _left(db: sqlite3.Connection, path: Path) -> registry.Processes | None:
+    """Its recorder and training process, if both are gone. What is read after this holds the last that they wrote."""
+    hello, processes = wire.decode(meta_of(db, "hello") or b""), meta_of(db, "processes")
+    if isinstance(hello, wire.Hello) and processes is not None:
+        with contextlib.suppress(msgspec.MsgspecError):
+            left = msgspec.json.decode(processes, type=registry.Processes)
+            return left if left.are_gone(path, hello) else None
     return None
 
 

@@ -59,7 +59,7 @@ class ToyRun:
 
     def live(self) -> registry.LiveRun | None:
         live = next((run for run in registry.live_runs() if run.run_id == self.run_id), None)
-        if live is not None:
+        if live is not None and live.is_here:
             self.recorders.add(live.recorder_pid)
         return live
 
