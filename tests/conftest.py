@@ -20,6 +20,7 @@ LONGEST = [
     "e2e/test_first_breath.py",
     "e2e/test_attach_refusals.py",
     "faults/test_ssh.py",
+    "faults/test_home_away.py",
     "e2e/test_interventions_on_screen.py",
     "e2e/test_screen_terminal.py",
     "probe/test_job.py",

@@ -53,7 +53,7 @@ class Keeper:
         self._waiting = Changes()
         self._retry_at = 0.0
         self._is_failing = False
-        self._has_forgotten = self._is_lost = False
+        self._has_forgotten = self._is_lost = self._is_complete = False
         self._wanted = path
         self._next_look_s = time.monotonic() + _LOOK_S
         try:
@@ -134,6 +134,7 @@ class Keeper:
         except sqlite3.Error as error:
             self._failed(error)
             return False
+        self._is_complete |= self.path is not None and "goodbye" in self._waiting.meta
         self._waiting = Changes()
         if self._is_failing:
             self._is_failing = False
@@ -185,9 +186,17 @@ class Keeper:
             self._file.write(self._waiting)
 
     def _see_to_the_file(self) -> None:
-        """Leave the memory for the file as soon as that can be made; write the file anew if it is gone."""
+        """Leave the memory for the file as soon as that can be made; write the file anew if it is gone.
+
+        Not once it was complete: who deletes it then means it.
+        """
         now = time.monotonic()
-        if self._wanted is None or now < self._next_look_s or (self.path is None and self._waiting):
+        if (
+            self._wanted is None
+            or self._is_complete
+            or now < self._next_look_s
+            or (self.path is None and self._waiting)
+        ):
             return
         self._next_look_s = now + _LOOK_S
         try:

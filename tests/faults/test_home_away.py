@@ -19,12 +19,17 @@ STEPS = 3000
 GONE = "was deleted or replaced; it is written again, with all of the run."
 
 
+def remove(folder):
+    """At once: the recorder makes in it again what is gone of it."""
+    shutil.rmtree(folder.rename(folder.with_name("removed")))
+
+
 def away(file):
-    shutil.rmtree(file.parent.parent)
+    remove(file.parent.parent)
 
 
 def away_with_the_folder(file):
-    shutil.rmtree(file.parent)
+    remove(file.parent)
 
 
 def away_alone(file):
@@ -56,7 +61,9 @@ def notices(messages) -> list[str]:
     return [message.text for message in messages if isinstance(message, wire.Notice)]
 
 
-@pytest.mark.parametrize("goes", [away, away_with_the_folder, away_alone, replaced_by_a_copy])
+@pytest.mark.parametrize(
+    "goes", [away, pytest.param(away_with_the_folder, marks=pytest.mark.slow), away_alone, replaced_by_a_copy]
+)
 def test_a_run_file_that_is_deleted_or_replaced_is_written_again_with_all_of_the_run(toy_run, goes):
     process = toy_run.train(STEPS, "finished", 0.002)
     first = toy_run.wait_live()
@@ -83,7 +90,9 @@ def as_anybody() -> list[str]:
     return [setpriv, "--bounding-set=-dac_override,-dac_read_search"]
 
 
-@pytest.fixture(params=[["."], ["runs", "live"]], ids=["home", "its folders"])
+@pytest.fixture(
+    params=[pytest.param(["."], id="home"), pytest.param(["runs", "live"], id="its folders", marks=pytest.mark.slow)]
+)
 def out_of_reach(toy_run, request):
     """``out_of_reach(True)`` takes all permissions from the home or its folders, ``False`` gives them back."""
     folders = [toy_run.home / name for name in request.param]

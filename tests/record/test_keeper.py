@@ -200,6 +200,19 @@ def test_what_memory_holds_goes_behind_what_the_file_has(tmp_path, said):
         assert np.concatenate([steps_of(one) for one in rest]).tolist() == list(range(min(cut, 60) * 32 + 1, 1921))
 
 
+def test_a_file_that_is_deleted_when_the_run_is_complete_stays_deleted(tmp_path, said):
+    path = tmp_path / "runs" / "a.bedside"
+    keeper = Keeper(path, said.append)
+    put(keeper, 1)
+    keeper.goodbye(wire.encode(wire.Goodbye(time_s=0.0, reason="finished")))
+    keeper.commit()
+    path.unlink()
+    keeper.close()
+
+    assert said == []
+    assert not path.exists()
+
+
 def test_what_lies_in_the_place_of_a_deleted_file_is_left_alone_and_the_run_goes_on_beside_it(tmp_path, said):
     path = tmp_path / "runs" / "20260101T000000-toy-0123abcd.bedside"
     keeper = Keeper(path, said.append)
