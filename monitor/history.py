@@ -20,6 +20,9 @@ from probe.wire import Batch, ClassCounts, Heartbeat, LayerStats, Message, Notic
 
 #: Training counts are summed over the newest windows until they hold this many samples.
 TRAIN_SAMPLES = 512
+#: Signs of life come each second. So many seconds without one say nothing of the training: it was stopped together
+#: with its recorder, its machine slept, its clock was set, or the line was broken.
+UNHEARD_S = 15.0
 #: Measured steps kept of each layer statistic, for the sparklines.
 RECENT_LAYERS = 64
 #: Rows kept of a table over the whole run, for the heat maps; between half of them and all.
@@ -123,8 +126,11 @@ class History:
 
     def _apply_heartbeat(self, beat: Heartbeat) -> bool:
         before, self.heartbeat = self.heartbeat, beat
+        away_s = beat.time_s - before.time_s if before is not None else 0.0
         if beat.phase is not Phase.TRAINING:
             self.busy_s = max(self.busy_s, beat.time_s)
+        elif away_s > UNHEARD_S:  # no time without a step
+            self.busy_s = max(self.busy_s, min(self.busy_s + away_s, beat.time_s))
         return before is None or msgspec.structs.replace(before, time_s=beat.time_s) != beat
 
     def _apply_batch(self, batch: Batch) -> bool:

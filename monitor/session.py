@@ -13,13 +13,10 @@ from monitor.feeds import Ahead, Event, Feed, LinkChanged, close
 from monitor.history import History
 from monitor.model import EMPTY, Link, Phase, RunRow, RunState, SeriesView, Snapshot
 from monitor.preview import Preview
-from probe.wire import Goodbye, Heartbeat, Overview
+from probe.wire import Goodbye, Overview
 
 #: A run counts as stalled after this many of its own steps' time, and at least so many seconds, without a step.
 STALL_STEPS, STALL_S = 20, 60.0
-#: Signs of life come each second. So many seconds without one say nothing of the training: it was stopped together
-#: with its recorder, its machine slept, its clock was set, or the line was broken.
-UNHEARD_S = 15.0
 #: Steps whose median is the usual step time.
 USUAL_STEPS = 100
 RUNS_EVERY_S = 2.0
@@ -55,7 +52,6 @@ class Session:
         self._preview: Preview | None = None
         self._link, self._loaded = Link.CONNECTING, 0.0
         self._heard_s = clock()
-        self._beaten_s: float | None = None
         self._version = 0
         self._rows: tuple[RunRow, ...] = ()
         self._rows_s = -RUNS_EVERY_S
@@ -120,17 +116,8 @@ class Session:
                 self._preview.go_on(event.batch)
         else:
             is_new = self._history.apply(event)
-            if isinstance(event, Heartbeat):
-                self._leave_out(event)
             self._heard_s = self._clock()
         self._version += is_new
-
-    def _leave_out(self, beat: Heartbeat) -> None:
-        """What passed since the sign of life before this one is no time without a step, if it is long."""
-        before_s, self._beaten_s = self._beaten_s, beat.time_s
-        history = self._history
-        if before_s is not None and (gap_s := beat.time_s - before_s) > UNHEARD_S:
-            history.busy_s = max(history.busy_s, min(history.busy_s + gap_s, beat.time_s))
 
     def _look_at_runs(self) -> None:
         now = self._clock()

@@ -150,6 +150,8 @@ class Sender:
     def _gather(self) -> None:
         """Pack the records that are ready. One that is not holds back those behind it: they are in order."""
         records = self._records
+        if not records:
+            return
         builder = BatchBuilder(self._last_step)
         left = min(len(records), _RECORDS_A_TURN)
         while left:

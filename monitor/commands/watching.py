@@ -138,7 +138,7 @@ def live_feed(run: registry.LiveRun) -> Feed:
         return _followed(run)
 
     def where() -> tuple[str, str] | None:
-        now = next((r for r in registry.live_runs() if (r.run_id, r.rank) == (run.run_id, run.rank)), None)
+        now = registry.read_entry(registry.entry_path(run.run_id, run.rank))
         return None if now is None else (now.live, now.ask)
 
     def rest(after_seq: int) -> Feed | None:

@@ -10,6 +10,7 @@ import socket
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import msgspec
@@ -182,6 +183,7 @@ def hostname() -> str:
     return socket.gethostname()
 
 
+@cache
 def where() -> str:
     """Whose process ids are known here: of which boot of which machine, in which container. Empty but on Linux.
 

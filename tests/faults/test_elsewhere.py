@@ -1,7 +1,6 @@
 """A home that several machines or containers share: each knows of the others' runs what can be known, and no more."""
 
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -57,12 +56,8 @@ def prunable_ids() -> list[str]:
 def dead_node(toy_run, monkeypatch):
     """A run whose machine died, as seen from another one."""
     process = toy_run.train(10_000_000, "wait", 0.001)
-    live = toy_run.wait_live()
     until(lambda: len(toy_run.committed_steps()) > 300)
-    os.kill(live.recorder_pid, signal.SIGSTOP)  # so that it neither sees the end nor is replaced in time
-    process.kill()
-    process.wait()
-    os.kill(live.recorder_pid, signal.SIGKILL)
+    toy_run.lose_machine(process)
     toy_run.wait_recorder_gone()
     monkeypatch.setattr(registry, "hostname", lambda: "node7")
     return toy_run

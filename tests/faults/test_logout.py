@@ -10,7 +10,6 @@ from histories import recorded, same
 from toy_run import until
 from viewer import shown
 
-from monitor.commands.watching import resolve
 from monitor.record.sockets import Sockets
 from monitor.session import Session
 from probe import runtime
@@ -23,20 +22,6 @@ def folder(tmp_path_factory):
     folder.chmod(0o700)
     yield folder
     shutil.rmtree(folder, ignore_errors=True)
-
-
-@pytest.fixture
-def watch():
-    sessions = []
-
-    def watch(run_id: str) -> Session:
-        sessions.append(Session(resolve(run_id).feed))
-        sessions[-1].start()
-        return sessions[-1]
-
-    yield watch
-    for session in sessions:
-        session.close()
 
 
 def is_over(session: Session) -> bool:

@@ -80,10 +80,7 @@ def test_a_run_that_went_down_with_its_recorder_is_closed_by_the_reader(toy_run)
     process = toy_run.train(10_000_000, "wait", 0.001)
     live = toy_run.wait_live()
     until(lambda: len(toy_run.committed_steps()) > 300)
-    os.kill(live.recorder_pid, signal.SIGSTOP)  # so that it neither sees the end nor is replaced in time
-    process.kill()
-    process.wait()
-    os.kill(live.recorder_pid, signal.SIGKILL)
+    toy_run.lose_machine(process)
     toy_run.wait_recorder_gone()
 
     messages = list(read_run(toy_run.file()))

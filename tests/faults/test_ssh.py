@@ -16,7 +16,6 @@ from sshd import SSH, SSHD, Sshd
 from toy_run import ROOT, until
 from viewer import shown
 
-from monitor.commands.watching import resolve
 from monitor.model import Link
 from monitor.record import registry
 from monitor.record.runfile import read_run
@@ -37,17 +36,9 @@ def sshd(tmp_path, toy_run, monkeypatch):
 
 
 @pytest.fixture
-def watch(sshd):
-    sessions = []
-
-    def watch(text: str) -> Session:
-        sessions.append(Session(resolve(text).feed))
-        sessions[-1].start()
-        return sessions[-1]
-
-    yield watch
-    for session in sessions:
-        session.close()
+def watch(sshd, watch):
+    """Through that server: it is there before anything is watched, and to the end."""
+    return watch
 
 
 @pytest.fixture

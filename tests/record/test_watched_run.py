@@ -64,10 +64,7 @@ def test_a_machine_that_loses_training_and_recorder_at_once_leaves_a_run_that_is
     session = watched(live)
     until(lambda: session.latest().step > 200)
 
-    os.kill(live.recorder_pid, signal.SIGSTOP)  # it must not see the end of the training
-    process.kill()
-    process.wait()
-    os.kill(live.recorder_pid, signal.SIGKILL)
+    toy_run.lose_machine(process)
     until(lambda: session.latest().link is Link.FILE)
     snapshot = session.latest()
 

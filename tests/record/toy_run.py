@@ -82,6 +82,14 @@ class ToyRun:
         """The newest step in the file, without reading the rest."""
         return summary(self.file()).step
 
+    def lose_machine(self, process: subprocess.Popen) -> None:
+        """Training and recorder end at once, neither of them seeing the end of the other."""
+        live = self.wait_live()
+        os.kill(live.recorder_pid, signal.SIGSTOP)
+        process.kill()
+        process.wait()
+        os.kill(live.recorder_pid, signal.SIGKILL)
+
     def wait_recorder_gone(self) -> None:
         until(lambda: not any(registry.is_alive(pid) for pid in self.recorders))
 
