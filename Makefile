@@ -16,7 +16,7 @@ help:  ## Say what there is to make
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[demo,frameworks,logs,test,dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[demo,frameworks,logs,web,test,dev]'
 	@touch $@
 
 demo: $(READY)  ## Watch a real training on real data (make demo FAULT=nan makes it sick)

@@ -1,7 +1,13 @@
-"""For all tests: what they start can be interrupted, whoever started pytest; and the longest files come first."""
+"""For all tests: what they start runs on one thread and can be interrupted, whoever started pytest; longest first."""
 
+import os
 import signal
 from pathlib import Path
+
+import pytest
+
+# Several tests go at a time: more threads would only wait for each other.
+os.environ["OMP_NUM_THREADS"] = "1"
 
 # A shell that starts pytest in the background lets it ignore SIGINT, nohup SIGHUP, and every program that it starts
 # would, too.
@@ -32,7 +38,14 @@ LONGEST = [
 ]
 
 
+#: Seconds after which a slow test stands still. For the others it is in pyproject.toml.
+SLOW_S = 1800
+
+
 def pytest_collection_modifyitems(items):
+    for item in items:
+        if item.get_closest_marker("slow"):
+            item.add_marker(pytest.mark.timeout(SLOW_S))
     here = Path(__file__).parent
     ranks = {here / name: rank for rank, name in enumerate(LONGEST)}
     items.sort(key=lambda item: ranks.get(item.path, len(LONGEST)))

@@ -23,9 +23,10 @@ ON_THE_RECORD = re.compile(
 )
 
 
-QUICK = ("accumulated_amp", "loader_with_workers", "hidden_from_the_collector", "saving")
+QUICK = ("accumulated_amp", "hidden_from_the_collector")
 LONG = (
-    "functional", "scheduled", "imported_name", "deep_in_objects", "evaluating", "compiled_model", "compiled_step",
+    "loader_with_workers", "saving", "functional", "scheduled", "imported_name", "deep_in_objects",
+    "evaluating", "compiled_model", "compiled_step",
 )  # fmt: skip
 
 
@@ -98,6 +99,7 @@ def job(world):
     return job, eventually(lambda: len(job.ranks()) == 2 and job.ranks())
 
 
+@pytest.mark.slow
 def test_each_rank_of_a_job_under_torchrun_is_entered_by_itself(world, job):
     job, pids = job
     too_soon = bedside(world, "attach", pids[1])

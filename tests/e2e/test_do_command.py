@@ -204,6 +204,7 @@ def test_the_same_command_again_and_an_old_one_are_refused(world, training):
     assert re.fullmatch(r"asked 36\d\d s ago by this machine's clock; a command is good for 60 s", answers[2].text)
 
 
+@pytest.mark.slow
 def test_a_monitor_that_dies_in_the_middle_of_a_command_leaves_a_run_that_obeys_the_next_one(world, training, do):
     known = entry(world)
     order = actions.command(known["run_id"], Action("lr", {"factor": 0.5}))

@@ -90,7 +90,7 @@ def test_a_reflex_that_is_refused_leaves_the_run_alone_and_says_why(world, poiso
         "--on-alert",
         "non-finite",
         "checkpoint-and-stop",
-        steps=300,
+        steps=1000,
         env={"BEDSIDE_CHECKPOINTS": str(tmp_path / "full")},
     )
     out, log = training.communicate(timeout=60)

@@ -214,10 +214,10 @@ def test_processes_started_by_multiprocessing_find_the_script_as_alone(both):
 # --------------------------------------------------------------------------------------------------- on the record
 
 
-QUICK = ("accumulated_amp", "loader_with_workers")
+QUICK = ("accumulated_amp",)
 LONG = (
-    "criterion_module", "functional", "scheduled", "imported_name", "hidden_from_the_collector", "deep_in_objects",
-    "compiled_model",
+    "loader_with_workers", "criterion_module", "functional", "scheduled", "imported_name",
+    "hidden_from_the_collector", "deep_in_objects", "compiled_model",
 )  # fmt: skip
 
 
@@ -283,6 +283,7 @@ def test_it_records_what_the_two_lines_record(world):
         assert series(one, key) == series(other, key)
 
 
+@pytest.mark.slow
 def test_ranks_that_torchrun_starts_under_it_are_on_the_record(world):
     job = Training(
         world, "two_ranks", "--steps", "60",

@@ -73,7 +73,11 @@ print("after it, step", trainer.state.global_step)
 
 
 @pytest.mark.parametrize(
-    ("framework", "script"), [("lightning", LIGHTNING), ("transformers", HUGGING_FACE)], ids=["Lightning", "HF"]
+    ("framework", "script"),
+    [
+        pytest.param("lightning", LIGHTNING, id="Lightning"),
+        pytest.param("transformers", HUGGING_FACE, id="HF", marks=pytest.mark.slow),
+    ],
 )
 def test_the_step_under_way_is_the_last_and_what_comes_after_the_training_comes(framework, script, world, tmp_path):
     if importlib.util.find_spec(framework) is None:

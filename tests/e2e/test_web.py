@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import subprocess
 import sys
@@ -48,6 +49,29 @@ def test_the_page_is_there_for_who_has_the_address_and_for_nobody_else(served):
     assert eventually(lambda: status(served)[0]) == 200
     assert "textual" in status(served)[1]
     assert [status(f"http://{host}/{path}")[0] for path in ("", "ws", "static/", f"{rest[:-2]}x/")] == [404] * 4
+
+
+@needs_textual_serve
+async def test_a_browser_is_sent_the_screen_of_the_run_and_its_keys_arrive(world, served):
+    import aiohttp  # comes with textual-serve
+
+    world.train("--steps", "40", "--name", "patient").wait(60)
+    eventually(lambda: status(served)[0])
+
+    async with aiohttp.ClientSession() as browser, browser.ws_connect(f"{served}ws?width=120&height=40") as line:
+        await shown(line, "patient")
+        await line.send_json(["stdin", ":"])
+        await shown(line, "⏎ do it")
+
+
+async def shown(line, words):
+    """Wait until the words have been sent to the browser's terminal."""
+    screen = ""
+    while words not in screen:
+        message = await line.receive(timeout=60)
+        assert isinstance(message.data, bytes | str), screen
+        if isinstance(message.data, bytes):
+            screen += re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", message.data.decode(errors="replace"))
 
 
 @needs_textual_serve

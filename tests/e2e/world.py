@@ -45,7 +45,6 @@ class World:
             **{key: value for key, value in os.environ.items() if not key.startswith("BEDSIDE")},
             "HOME": str(folder),
             "BEDSIDE_HOME": str(self.home),
-            "OMP_NUM_THREADS": "1",
             "PYTHONPATH": str(ROOT),
             "LANG": "C.UTF-8",
         }

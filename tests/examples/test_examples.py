@@ -20,6 +20,9 @@ EXPECTED = {
     "hf_trainer": (80, {"loss", "gradient norm", "val loss"}),
     "accelerate_loop": (110, {"loss", "gradient norm", "lr", "val loss"}),
 }
+#: A plain loop and the two frameworks that have loops of their own; with them those of amp and ddp.
+QUICK = ("minimal", "lightning_trainer", "hf_trainer")
+EACH = [pytest.param(name, marks=() if name in QUICK else pytest.mark.slow) for name in EXPECTED]
 #: The key under which Bedside records a result.
 KEYS = {
     "loss": "train/loss",
@@ -64,7 +67,7 @@ def test_what_the_how_to_shows_of_an_example_stands_in_it():
     assert missing == []
 
 
-@pytest.mark.parametrize("name", EXPECTED)
+@pytest.mark.parametrize("name", EACH)
 def test_every_step_is_recorded_and_the_training_hears_nothing_of_it(example, name):
     ran = example(name)
     steps, _ = EXPECTED[name]
@@ -79,7 +82,7 @@ def test_the_minimal_example_says_nothing_but_its_loss(example):
     assert (len(ran.output.splitlines()), ran.errors) == (1, "")
 
 
-@pytest.mark.parametrize("name", EXPECTED)
+@pytest.mark.parametrize("name", EACH)
 def test_what_the_script_prints_last_was_recorded_last(example, name):
     ran = example(name)
     _, results = EXPECTED[name]
@@ -88,6 +91,7 @@ def test_what_the_script_prints_last_was_recorded_last(example, name):
     assert printed == recorded(ran.recording, printed)
 
 
+@pytest.mark.slow
 def test_accumulation_has_one_step_in_four_batches_and_the_epochs_of_its_loader(example):
     recording = example("accumulation").recording
 
@@ -127,7 +131,7 @@ def test_the_losses_of_a_lightning_epoch_have_the_mean_that_lightning_logs(examp
     assert sum(losses[-22:]) / 22 == near(ran.printed()["epoch loss"])
 
 
-@pytest.mark.parametrize("name", ["lightning_trainer", "accelerate_loop"])
+@pytest.mark.parametrize("name", ["lightning_trainer", pytest.param("accelerate_loop", marks=pytest.mark.slow)])
 def test_the_epochs_under_a_framework_are_the_passes_over_its_loader(example, name):
     recording = example(name).recording
 
@@ -140,6 +144,7 @@ def test_a_callback_ends_the_run_with_its_training_and_a_script_with_itself(exam
     assert example(name).recording.ending == ending
 
 
+@pytest.mark.slow
 def test_both_networks_of_a_gan_have_their_loss_and_norm(example):
     recording = example("gan").recording
 
@@ -148,6 +153,7 @@ def test_both_networks_of_a_gan_have_their_loss_and_norm(example):
     assert min(recording.values("grad/norm") + recording.values("grad/norm/d")) > 0.0
 
 
+@pytest.mark.slow
 def test_a_number_that_the_script_logs_stands_at_its_step(example):
     recording = example("language_model").recording
 

@@ -256,7 +256,7 @@ def test_a_feed_counts_broken_frames_of_a_recorder_and_reads_on(tmp_path):
 
 def train(home) -> subprocess.Popen:
     command = [sys.executable, ROOT / "tests" / "e2e" / "small_training.py", "--steps", "400", "--pace-s", "0.01"]
-    env = {**os.environ, "PYTHONPATH": str(ROOT), "BEDSIDE_HOME": str(home), "OMP_NUM_THREADS": "1"}
+    env = {**os.environ, "PYTHONPATH": str(ROOT), "BEDSIDE_HOME": str(home)}
     return subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 

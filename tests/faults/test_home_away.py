@@ -62,7 +62,13 @@ def notices(messages) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    "goes", [away, pytest.param(away_with_the_folder, marks=pytest.mark.slow), away_alone, replaced_by_a_copy]
+    "goes",
+    [
+        away,
+        pytest.param(away_with_the_folder, marks=pytest.mark.slow),
+        pytest.param(away_alone, marks=pytest.mark.slow),
+        pytest.param(replaced_by_a_copy, marks=pytest.mark.slow),
+    ],
 )
 def test_a_run_file_that_is_deleted_or_replaced_is_written_again_with_all_of_the_run(toy_run, goes):
     process = toy_run.train(STEPS, "finished", 0.002)

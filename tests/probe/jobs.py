@@ -33,7 +33,6 @@ class Job:
             **os.environ,
             "PYTHONPATH": str(ROOT),
             "BEDSIDE_HOME": str(self.home),
-            "OMP_NUM_THREADS": "1",
             "MASTER_ADDR": "127.0.0.1",
         }
         self.processes: list[subprocess.Popen[str]] = []

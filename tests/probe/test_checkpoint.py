@@ -226,7 +226,7 @@ asked = desk.ask("checkpoint")
 steps(2)
 print(desk.answer(asked).ok, desk.answer(asked).text)
 """
-    env = {**os.environ, "PYTHONPATH": str(ROOT), "BEDSIDE_CHECKPOINTS": str(tmp_path), "OMP_NUM_THREADS": "1"}
+    env = {**os.environ, "PYTHONPATH": str(ROOT), "BEDSIDE_CHECKPOINTS": str(tmp_path)}
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=env, capture_output=True, text=True, check=True)
 
     assert done.stdout.startswith("False no checkpoint: ")

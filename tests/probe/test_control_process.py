@@ -38,7 +38,7 @@ def test_a_stop_leaves_a_checkpoint_and_the_exit_code_of_success(job):
 
 def test_a_paused_run_outlives_its_monitor_and_its_recorder_and_goes_on_as_if_nothing_was(job, tmp_path):
     alone = Job(tmp_path / "alone")
-    steps = ("--steps", "1500", "--pace-s", "0.002")
+    steps = ("--steps", "800", "--pace-s", "0.002")
     try:
         alone.script(SCRIPT, *steps)
         untouched = alone.processes[0].communicate(timeout=60)[0]
@@ -120,7 +120,10 @@ def send_by_hand(address, frame, missing):
         line.sendall((bytes([0, len(frame)]) + frame)[: len(frame) + 2 - missing])
 
 
-@pytest.mark.parametrize(("missing", "left"), [(0, ["pause", "note"]), (1, ["note"])], ids=["whole", "half"])
+@pytest.mark.parametrize(
+    ("missing", "left"),
+    [pytest.param(0, ["pause", "note"], id="whole", marks=pytest.mark.slow), pytest.param(1, ["note"], id="half")],
+)
 def test_a_monitor_that_dies_while_it_sends_a_command_leaves_the_run_as_it_was(missing, left, job):
     job.script(SCRIPT, *FOR_EVER)
     send_by_hand(job.live[0]["ask"], wire.encode(command(job.run_id, "pause")), missing)

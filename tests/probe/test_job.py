@@ -106,6 +106,7 @@ def test_under_ddp_each_rank_records_its_own_loss_and_the_norm_that_all_share(jo
         assert values(entry.path, "grad/norm")[5] == pytest.approx(float(norm), rel=1e-5)
 
 
+@pytest.mark.slow
 def test_of_sharded_parameters_each_rank_records_its_loss_and_no_norm_and_says_so(job, monkeypatch):
     home, printed, errors = job("sharded")
     monkeypatch.setenv("BEDSIDE_HOME", str(home))
@@ -116,6 +117,7 @@ def test_of_sharded_parameters_each_rank_records_its_loss_and_no_norm_and_says_s
     assert [line for line in errors.splitlines() if "Bedside" in line] == [f"Bedside: {said}"] * 2
 
 
+@pytest.mark.slow
 def test_a_rank_that_rank_0_leaves_alone_is_a_run_of_its_own_and_says_so(job):
     _, printed, errors = job("rank 1 only")
     assert [rank for rank, *_ in printed] == ["1"]
