@@ -49,7 +49,7 @@ def server(line: str, host: str, port: int) -> Any:
     from aiohttp import web
     from textual_serve.server import Server
 
-    class Behind(Server):  # type: ignore[misc]  # it has no types
+    class Behind(Server):
         token = secrets.token_urlsafe(24)
 
         async def _make_app(self) -> web.Application:
