@@ -232,8 +232,9 @@ class Batch(_Message, frozen=True, kw_only=True):
 class Heartbeat(_Message, frozen=True, kw_only=True):
     """That the training process is there: four times a minute at least, each second while no step completes.
 
-    ``cost_us`` is the probe's own CPU time a step, ``cost_share`` that as a share of the step's wall time;
-    ``dropped`` counts the batches given up because 16 MiB were waiting; ``faults`` names what was switched off.
+    ``cost_us`` is the probe's own CPU time a step, with that of the evaluations between them; ``cost_share`` the same
+    as a share of the wall time of steps and evaluations; ``dropped`` counts the batches given up because 16 MiB were
+    waiting; ``faults`` names what was switched off.
     """
 
     time_s: float

@@ -77,6 +77,16 @@ def test_an_evaluation_and_the_loading_of_its_batches_are_no_time_of_the_step_af
     assert senders.last.values("time/data_s") == pytest.approx([0.2] * 5)
 
 
+def test_the_probes_cost_is_a_share_of_the_time_of_steps_and_evaluations(clock, senders):
+    loop = Loop(clock)
+    for _ in range(14):  # its cost is counted anew from step 21 to step 41
+        for x, y in loop.training:
+            loop.step(x, y)
+        loop.evaluate()
+    beat = senders.last.heartbeat()
+    assert beat.cost_us / beat.cost_share == pytest.approx(1e6 * (20 * 1.2 + 7 * 60.0) / 20)
+
+
 def test_an_evaluation_in_the_middle_of_an_epoch_takes_no_training_batch_with_it(clock, senders):
     loop = Loop(clock)
     for i, (x, y) in enumerate(loop.training):
