@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib.util
 import os
 import secrets
 import shlex
+import signal
 import socket
 import sys
+import threading
+import time
 from typing import Any
 
 USAGE = 2
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
+#: In the environment of the screens: which process serves them.
+_SERVER = "BEDSIDE_SERVER"
 
 
 def serve(run: str | None, *, host: str, port: int, read_only: bool) -> int:
@@ -22,6 +28,7 @@ def serve(run: str | None, *, host: str, port: int, read_only: bool) -> int:
     if (refusal := taken(host, port)) is not None:
         print(f"bedside web: {refusal}", file=sys.stderr)
         return USAGE
+    os.environ[_SERVER] = str(os.getpid())
     server(command(run, read_only=read_only), host, port).serve()
     return 0
 
@@ -29,7 +36,19 @@ def serve(run: str | None, *, host: str, port: int, read_only: bool) -> int:
 def command(run: str | None, *, read_only: bool) -> str:
     """The line that the server runs for each browser window."""
     words = [sys.executable, "-m", "monitor", "watch", *([run] if run else []), *(["--read-only"] * read_only)]
-    return shlex.join(words)
+    return f"exec {shlex.join(words)}"
+
+
+def end_with_server() -> None:
+    """In a screen that is served: end it when the server is gone, however that came about. Nobody sees it then."""
+    if server := os.environ.get(_SERVER):
+        threading.Thread(target=_wait_for_its_end, args=(int(server),), name="bedside-server", daemon=True).start()
+
+
+def _wait_for_its_end(server: int) -> None:
+    while os.getppid() == server:
+        time.sleep(1.0)
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def taken(host: str, port: int) -> str | None:
@@ -51,11 +70,27 @@ def server(line: str, host: str, port: int) -> Any:
 
     class Behind(Server):
         token = secrets.token_urlsafe(24)
+        screens: set[asyncio.Task[Any]] = set()
 
         async def _make_app(self) -> web.Application:
             outer = web.Application()
             outer.add_subapp(f"/{self.token}", await super()._make_app())
             return outer
+
+        async def handle_websocket(self, request: web.Request) -> web.WebSocketResponse:
+            screen = asyncio.current_task()
+            assert screen is not None
+            self.screens.add(screen)
+            try:
+                return await super().handle_websocket(request)
+            finally:
+                self.screens.discard(screen)
+
+        async def on_shutdown(self, app: web.Application) -> None:
+            """Ctrl-C: end the screens, for which the server would wait."""
+            del app
+            for screen in self.screens:
+                screen.cancel()
 
         async def on_startup(self, app: web.Application) -> None:
             del app

@@ -165,7 +165,11 @@ def _followed(run: registry.LiveRun) -> Feed:
 
 def watch(text: str | None, *, fps: float | None = None, ascii_only: bool = False, read_only: bool = False) -> int:
     """The live screen; lines where standard output is no terminal. Returns the exit status."""
-    if not sys.stdout.isatty() and "TEXTUAL_DRIVER" not in os.environ:  # there is one in a browser
+    if "TEXTUAL_DRIVER" in os.environ:  # in a browser
+        from monitor.commands.serving import end_with_server
+
+        end_with_server()
+    elif not sys.stdout.isatty():
         return tail(text, command="watch" if text else "")
     from monitor.commands.settings import FILE, SettingsError, read
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+import signal
 import socket
 import subprocess
 import sys
 import urllib.error
 import urllib.request
 
+import psutil
 import pytest
 from world import eventually
 
@@ -31,22 +33,31 @@ def status(address):
             return answer.status, answer.read().decode()
     except urllib.error.HTTPError as error:
         return error.code, ""
+    except urllib.error.URLError:  # it does not listen yet
+        return 0, ""
 
 
 @pytest.fixture
-def served(world):
-    """The address that the command prints."""
+def server(world):
     command = [sys.executable, "-m", "monitor", "web", "--port", str(free_port())]
     process = subprocess.Popen(command, env=world.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     world.started.append(process)
-    return process.stdout.readline().strip()
+    return process
+
+
+@pytest.fixture
+def served(server):
+    """The address that the command prints, once somebody is there."""
+    address = server.stdout.readline().strip()
+    eventually(lambda: status(address)[0])
+    return address
 
 
 @needs_textual_serve
 def test_the_page_is_there_for_who_has_the_address_and_for_nobody_else(served):
     host, _, rest = served.removeprefix("http://").partition("/")
     assert len(rest) > 30
-    assert eventually(lambda: status(served)[0]) == 200
+    assert status(served)[0] == 200
     assert "textual" in status(served)[1]
     assert [status(f"http://{host}/{path}")[0] for path in ("", "ws", "static/", f"{rest[:-2]}x/")] == [404] * 4
 
@@ -56,12 +67,27 @@ async def test_a_browser_is_sent_the_screen_of_the_run_and_its_keys_arrive(world
     import aiohttp  # comes with textual-serve
 
     world.train("--steps", "40", "--name", "patient").wait(60)
-    eventually(lambda: status(served)[0])
 
     async with aiohttp.ClientSession() as browser, browser.ws_connect(f"{served}ws?width=120&height=40") as line:
         await shown(line, "patient")
         await line.send_json(["stdin", ":"])
         await shown(line, "⏎ do it")
+
+
+@needs_textual_serve
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP, signal.SIGKILL], ids=lambda number: number.name)
+async def test_its_screens_end_with_the_server_however_that_ends(server, served, number):
+    import aiohttp
+
+    async with aiohttp.ClientSession() as browser, browser.ws_connect(f"{served}ws?width=80&height=24") as line:
+        await shown(line, "q quit")
+        (screen,) = psutil.Process(server.pid).children(recursive=True)
+        server.send_signal(number)
+        async for _ in line:  # a browser reads to the end
+            pass
+
+    server.wait(30)
+    eventually(lambda: not screen.is_running())
 
 
 async def shown(line, words):
