@@ -1,8 +1,8 @@
 """``run.log`` beside other loggers: each in a process and an environment of its own, in turns.
 
 A call is timed in the training thread after some 2 ms of work, less an empty one. CPU time is counted over calls 1 ms
-apart, 25 of them and 25 empty ones in turns: what the calls add to the empty ones, and all that other threads take
-meanwhile and shortly after; beside it that of the processes that the logger has started.
+apart: in the thread that calls, what 25 of them add to 25 empty ones, in turns; of all other threads, what they take
+for 1,500 in one row and shortly after; beside it that of the processes that the logger has started.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """One logger in a process of its own: ``python loop.py LOGGER SCALARS FOLDER``. Needs numpy and the logger.
 
-It speaks with the process that started it, which counts the CPU time of others that it has started: around each block
-of calls it prints ``begin`` and ``end``, and goes on when it is given a line. The last line that it prints is what it
-measured, as JSON.
+It speaks with the process that started it, which counts the CPU time of others that it has started: around each row
+of paced calls it prints ``begin`` and ``end``, and goes on when it is given a line. The last line that it prints is
+what it measured, as JSON.
 """
 
 from __future__ import annotations
@@ -21,13 +21,14 @@ Logger = tuple[Log, Callable[[], object]]  # and how it is closed
 
 #: Calls that are timed, each after some work.
 TIMED = 700
-#: How often CPU time is counted, and over how many calls: those of a turn 1 ms apart, then as many empty ones.
+#: How often CPU time is counted, and over how many calls, 1 ms apart: for that of the thread that calls in turns with
+#: as many empty ones, for that of all others in one row.
 BLOCKS, TURNS, CALLS = 3, 60, 25
 BLOCK = TURNS * CALLS
 _WARM_UP = 100
 _PAUSE_S = 0.001
-#: So long a logger may go on working behind a block.
-_LINGER_S = 0.4
+#: So long a logger may go on working behind its calls.
+_LINGER_S = 0.6
 _MATRIX = np.ones((160, 160))
 
 
@@ -110,28 +111,37 @@ def main(name: str, scalars: int, folder: Path) -> None:
     empty, _ = nothing(folder)
     counted = []
     for _ in range(BLOCKS):
+        added_s = added_cpu_s(call, log, empty)
+        time.sleep(_LINGER_S)
         hand_over("begin")
-        counted.append(1e6 * block_cpu_s(call, log, empty) / BLOCK)
+        added_s += other_cpu_s(call, log)
         hand_over("end")
+        counted.append(1e6 * added_s / BLOCK)
     close()
-    scalars_in_all = scalars * (_WARM_UP + TIMED + BLOCKS * BLOCK)
+    scalars_in_all = scalars * (_WARM_UP + TIMED + 2 * BLOCKS * BLOCK)
     print(json.dumps({"took_us": took_us, "cpu_us": counted, "scalars": scalars_in_all}))
 
 
-def block_cpu_s(call: Callable[[Log], int], log: Log, empty: Log) -> float:
-    """What the paced calls of a block add to as many empty ones between them, and all other threads meanwhile."""
+def added_cpu_s(call: Callable[[Log], int], log: Log, empty: Log) -> float:
+    """What the calls of a block add to as many empty ones in this thread; short turns let both drift alike."""
+    return sum(paced_cpu_s(call, log, CALLS) - paced_cpu_s(call, empty, CALLS) for _ in range(TURNS))
 
-    def turn(log: Log) -> float:
-        begin_s = time.thread_time()
-        for _ in range(CALLS):
-            time.sleep(_PAUSE_S)
-            call(log)
-        return time.thread_time() - begin_s
 
+def other_cpu_s(call: Callable[[Log], int], log: Log) -> float:
+    """What all other threads take for a block of calls, and shortly after."""
     process_s, thread_s = time.process_time(), time.thread_time()
-    added_s = sum(turn(log) - turn(empty) for _ in range(TURNS))
+    paced_cpu_s(call, log, BLOCK)
     time.sleep(_LINGER_S)
-    return added_s + time.process_time() - process_s - (time.thread_time() - thread_s)
+    return time.process_time() - process_s - (time.thread_time() - thread_s)
+
+
+def paced_cpu_s(call: Callable[[Log], int], log: Log, calls: int) -> float:
+    """What this thread takes for so many calls and the pauses between them."""
+    begin_s = time.thread_time()
+    for _ in range(calls):
+        time.sleep(_PAUSE_S)
+        call(log)
+    return time.thread_time() - begin_s
 
 
 def work() -> None:
