@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import importlib.util
 import os
 import secrets
@@ -55,11 +56,14 @@ def taken(host: str, port: int) -> str | None:
     """Why nothing can listen there, or None."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
+        socket.getaddrinfo(host, port, family)  # create_server says of a wrong name only that its number is unknown
         with socket.create_server((host, port), family=family):
             return None
     except socket.gaierror as error:
         return f"{host} is no address of this machine: {error.strerror}"
     except OSError as error:
+        if error.errno == errno.EADDRNOTAVAIL:
+            return f"{host} is no address of this machine"
         return f"{host}:{port}: {os.strerror(error.errno or 0)}; --port gives another"
 
 
