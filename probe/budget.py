@@ -1,8 +1,8 @@
-"""Keeping the probe's share of the training's time below its budget."""
+"""Keeping the probe's share of the step below its budget."""
 
 from __future__ import annotations
 
-#: The share of the wall time of steps and evaluations that the probe may take.
+#: The share of a step's wall time that the probe may take.
 BUDGET = 0.01
 #: Steps over which the share is measured before it decides anything: so many, or fewer where they are slow.
 WINDOW = 50
@@ -42,21 +42,22 @@ class Budget:
         return every * max(1, self.every // every)
 
     @staticmethod
-    def is_window(steps: int, work_s: float) -> bool:
+    def is_window(steps: int, step_s: float) -> bool:
         """Whether so many steps, so long together, are enough to judge by."""
-        return steps >= WINDOW or (steps >= _MIN_WINDOW and work_s >= _LONG_S)
+        return steps >= WINDOW or (steps >= _MIN_WINDOW and step_s >= _LONG_S)
 
-    def judge(self, cost_s: float, work_s: float, steps: int) -> bool:
-        """What a window of steps has cost, and how long they took with the evaluations between them, in seconds.
+    def judge(self, cost_s: float, step_s: float, evaluated_s: float, steps: int) -> bool:
+        """What a window has cost, and how long its steps and evaluations took, in seconds; whether ``every`` changed.
 
-        Whether ``every`` has changed.
+        Told is the share of it all, for a part of the cost is that of evaluations. What decides is the share of the
+        steps: they must not be slow because much time goes into evaluating.
         """
         self.cost_us = 1e6 * cost_s / steps
-        self.cost_share = cost_s / work_s if work_s else 0.0
-        before = self.every
-        if self.cost_share > BUDGET:
-            factor = 2 if self.cost_share <= 4 * BUDGET else 4
+        self.cost_share = cost_s / (step_s + evaluated_s) if step_s else 0.0
+        share, before = cost_s / step_s if step_s else 0.0, self.every
+        if share > BUDGET:
+            factor = 2 if share <= 4 * BUDGET else 4
             self.every = min(_MAX_EVERY, factor * self.every)
-        elif self.cost_share < BUDGET / 4:
+        elif share < BUDGET / 4:
             self.every = max(1, self.every // 2)
         return self.every != before

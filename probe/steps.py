@@ -200,25 +200,26 @@ class Steps:
             self._guard.clear_up(collector.name, collector.rest)
 
     def _account(self) -> None:
-        """At the end of a window: what the probe has cost. The first step is in none, as its beginning is unknown."""
+        """At the end of a window: what the probe has cost. The first step has no time: it began unseen."""
         last = self._window
-        worked_s = self._clock.trained_s + self._clock.evaluated_s
-        if last is not None and not self.budget.is_window(self.step - last.step, worked_s - last.worked_s):
+        trained_s, evaluated_s = self._clock.trained_s, self._clock.evaluated_s
+        if last is not None and not self.budget.is_window(self.step - last.step, trained_s - last.trained_s):
             return
-        self._window = _Account(self.step, self._spent_s(), worked_s)
+        self._window = _Account(self.step, self._spent_s(), trained_s, evaluated_s)
         if last is None or last.step < self.budget.detailed_until:  # what a person asked for is not counted
             return
-        steps, cost_s, work_s = (now - then for now, then in zip(self._window, last, strict=True))
-        if self.budget.judge(cost_s, work_s, int(steps)):
+        steps, cost_s, trained_s, evaluated_s = (now - then for now, then in zip(self._window, last, strict=True))
+        if self.budget.judge(cost_s, trained_s, evaluated_s, int(steps)):
             self._say("every_heavy", self.budget.every)
 
 
 class _Account(NamedTuple):
-    """Up to a step: what the probe has cost, and how long training and evaluation took, both in seconds."""
+    """Up to a step: what the probe has cost, and how long training and evaluations took, in seconds."""
 
     step: int
     cost_s: float
-    worked_s: float
+    trained_s: float
+    evaluated_s: float
 
 
 def _terms(losses: StepLosses) -> dict[str, Number]:

@@ -144,6 +144,8 @@ class Watch:
     def forward_ends(self, _module: nn.Module, _args: tuple[Any, ...], output: Any) -> None:
         if self.steps.times_stages:
             self.steps.stages.ends(FORWARD)
+        if self._evaluation is not None:
+            self._clock.evaluated()
         if self.skips_losses:
             return
         calls = self._scopes.pop() if self._scopes else []

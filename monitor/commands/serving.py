@@ -19,6 +19,7 @@ USAGE = 2
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 #: In the environment of the screens: which process serves them.
 _SERVER = "BEDSIDE_SERVER"
+_PATIENCE_S = 10.0
 
 
 def serve(run: str | None, *, host: str, port: int, read_only: bool) -> int:
@@ -50,6 +51,8 @@ def _wait_for_its_end(server: int) -> None:
     while os.getppid() == server:
         time.sleep(1.0)
     os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(_PATIENCE_S)
+    os._exit(1)  # it hangs, and there is no terminal to put right
 
 
 def taken(host: str, port: int) -> str | None:

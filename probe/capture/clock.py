@@ -17,8 +17,8 @@ class Clock:
 
     def __init__(self) -> None:
         self.trained_s = 0.0  # all steps together
-        self.evaluated_s = 0.0  # all evaluations together
-        self._is_evaluating = False
+        self.evaluated_s = 0.0  # all evaluations together, each to the end of its last forward pass
+        self._evaluation_s = 0.0
         self._completed_s: float | None = None
         self._paused_s = 0.0
         self._pause_began_s: float | None = None
@@ -33,18 +33,21 @@ class Clock:
 
     def resume(self) -> None:
         if self._pause_began_s is not None:
-            passed_s = perf_counter() - self._pause_began_s
-            self._paused_s += passed_s
-            self.evaluated_s += passed_s * self._is_evaluating
+            self._paused_s += perf_counter() - self._pause_began_s
             self._pause_began_s = None
-        self._is_evaluating = False
+        self.evaluated_s += self._evaluation_s
+        self._evaluation_s = 0.0
 
     def evaluates(self) -> None:
         """A forward pass of an evaluation begins: what was waited for since the last pass belongs to it."""
         began_s = perf_counter() if self._pause_began_s is None else self._pause_began_s
         self._pause_began_s = began_s - self._unclaimed_wait_s
-        self._is_evaluating = True
         self._unclaimed_wait_s = 0.0
+
+    def evaluated(self) -> None:
+        """That pass is over. What comes behind the last one may be anything: a checkpoint, a plot, an idle hour."""
+        if self._pause_began_s is not None:
+            self._evaluation_s = perf_counter() - self._pause_began_s
 
     def waited(self, wait_s: float, *, for_training: bool) -> None:
         """A data loader was waited for; if not surely for training, the next forward pass shows what for."""

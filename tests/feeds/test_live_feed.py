@@ -57,7 +57,7 @@ class Server:
     def close(self):
         self.running = False
         self.may_end.set()
-        self.thread.join()
+        self.thread.join(PATIENCE_S)
         self.context.destroy(linger=0)
 
     def publish(self, message):

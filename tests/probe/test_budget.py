@@ -3,7 +3,7 @@ from probe.budget import Budget
 
 def judge(budget, share, windows=1):
     """Windows of 50 steps of 10 ms in which the probe took this share; the changes that were announced."""
-    return [budget.judge(share * 0.5, 0.5, 50) for _ in range(windows)].count(True)
+    return [budget.judge(share * 0.5, 0.5, 0.0, 50) for _ in range(windows)].count(True)
 
 
 def test_all_is_heavy_while_the_budget_holds():
@@ -20,6 +20,12 @@ def test_the_heavy_part_is_halved_for_each_window_over_the_budget_up_to_a_limit(
     assert (budget.every, [step for step in range(1, 25) if budget.is_heavy(step)]) == (8, [8, 16, 24])
     assert judge(budget, 0.5, windows=20) == 3
     assert budget.every == 512
+
+
+def test_what_is_told_is_a_share_of_all_work_and_what_decides_is_that_of_the_steps():
+    budget = Budget()
+    assert budget.judge(0.01, 0.5, 1.5, 50)
+    assert (budget.cost_share, budget.every) == (0.005, 2)
 
 
 def test_a_window_is_fifty_steps_or_two_seconds_of_slow_ones():

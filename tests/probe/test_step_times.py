@@ -77,14 +77,17 @@ def test_an_evaluation_and_the_loading_of_its_batches_are_no_time_of_the_step_af
     assert senders.last.values("time/data_s") == pytest.approx([0.2] * 5)
 
 
-def test_the_probes_cost_is_a_share_of_the_time_of_steps_and_evaluations(clock, senders):
+def test_the_probes_cost_is_a_share_of_the_time_of_steps_and_evaluations_and_nothing_else(clock, senders, tmp_path):
     loop = Loop(clock)
-    for _ in range(14):  # its cost is counted anew from step 21 to step 41
+    for epoch in range(14):
         for x, y in loop.training:
             loop.step(x, y)
-        loop.evaluate()
+        if epoch == 9:  # behind step 30, within the second window of 20 steps; its last pass ends 10 s before it
+            loop.evaluate()
+            torch.save(loop.model.state_dict(), tmp_path / "best.pt")
+            clock[0] += 300.0
     beat = senders.last.heartbeat()
-    assert beat.cost_us / beat.cost_share == pytest.approx(1e6 * (20 * 1.2 + 7 * 60.0) / 20)
+    assert beat.cost_us / beat.cost_share == pytest.approx(1e6 * (20 * 1.2 + 50.0) / 20)
 
 
 def test_an_evaluation_in_the_middle_of_an_epoch_takes_no_training_batch_with_it(clock, senders):

@@ -89,6 +89,7 @@ class ToyRun:
         process.kill()
         process.wait()
         os.kill(live.recorder_pid, signal.SIGKILL)
+        until(lambda: not live.is_reachable)  # its last thread ends later than the process seems to
 
     def wait_recorder_gone(self) -> None:
         until(lambda: not any(registry.is_alive(pid) for pid in self.recorders))
