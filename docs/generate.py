@@ -81,7 +81,7 @@ the rest has come, and from the rest alone then. One that does not know them pas
 | `gpu/utilization_frac` | share of time in which a kernel ran, 0 to 1; the least busy device | CUDA with `nvidia-ml-py`, each 5 s at most |
 | `gpu/temperature_c` | degrees Celsius; the hottest device | likewise |
 | `amp/scale`, `amp/skipped_total` | loss scale; steps skipped so far | where a GradScaler is used |
-| `user/NAME` | whatever `run.log(NAME=...)` was given | when it is called |
+| `user/NAME` | whatever `run.log(NAME=...)` or `run.log({{"NAME": ...}})` was given | when it is called |
 
 ## Layer statistics
 

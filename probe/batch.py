@@ -33,13 +33,22 @@ Handed = Record | Row
 def written(record: Handed, batch: BatchBuilder) -> bool:
     """Put a record into the batch. False if its numbers have not arrived."""
     if isinstance(record, tuple):
-        if record[2]:
-            batch.row(*record)
+        if scalars := record[2]:  # a name in a mapping of the person's may be anything
+            batch.row(record[0], record[1], {name_of(name): value for name, value in scalars.items()}, record[3])
         return True
     if record.ready():
         record.write(batch)
         return True
     return False
+
+
+def name_of(name: object) -> str:
+    """As it can be sent: a person's mapping may have numbers for names, or those of files in no known encoding."""
+    return str(name).encode("utf-8", "replace").decode()
+
+
+def drop_record(_record: Handed) -> None:
+    """In the place of what hands records over, once they are to go nowhere."""
 
 
 class BatchBuilder:
@@ -88,7 +97,7 @@ class BatchBuilder:
         if set(map(type, records)) != {tuple}:
             return False
         steps, times_s, scalars, areas = zip(*records, strict=True)
-        names, rows = list(scalars[0]), len(records)
+        names, rows = list(map(name_of, scalars[0])), len(records)
         # Rows of different names cannot give the same list: one of them would have a name twice.
         if not names or list(chain.from_iterable(scalars)) != names * rows or areas.count(areas[0]) < rows:
             return False

@@ -16,15 +16,15 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from probe import arguments, commands, describe, endpoints, forgotten, wire
-from probe.batch import Handed
+from probe.batch import Handed, drop_record
 from probe.collectors import Subject
 from probe.collectors.activations import ACTIVATIONS_ARE_COMPILED, is_compiled
 from probe.control import Control, offered
 from probe.ending import Ending
 from probe.errors import ProbeError
 from probe.hooks import Attachments
-from probe.host import Number, number
-from probe.records import Note, StepRecord
+from probe.records import Note
+from probe.scalars import Scalars
 from probe.watch import Watch
 
 _log = logging.getLogger("probe")
@@ -64,7 +64,7 @@ class Probe:
     def __init__(self, line: _Line | None, *, run_id: str = "", name: str = "") -> None:
         self._line = line
         if line is not None:
-            vars(self)["log"] = line.quick_log()
+            vars(self)["log"] = line.scalars.quick(line.sender.put)
         self.run_id = run_id
         self.name = name
 
@@ -75,15 +75,15 @@ class Probe:
     def is_attached(self) -> bool:
         return self._line is not None and self._line.is_open
 
-    def log(self, **scalars: float | Tensor) -> None:
-        """Extra scalars of the last completed step; they appear as ``user/NAME``."""
+    def log(self, scalars: Mapping[str, float | Tensor] | None = None, /, **named: float | Tensor) -> None:
+        """Extra scalars of the last completed step, by name or in a mapping; they appear as ``user/NAME``."""
         if self._line is not None:
-            self._line.row("user", scalars)
+            self._line.scalars.take("user", scalars, named)
 
-    def validation(self, **scalars: float | Tensor) -> None:
+    def validation(self, scalars: Mapping[str, float | Tensor] | None = None, /, **named: float | Tensor) -> None:
         """``loss``, ``accuracy`` and others of an evaluation that the probe cannot see: ``val/NAME``."""
         if self._line is not None:
-            self._line.row("val", scalars)
+            self._line.scalars.take("val", scalars, named)
 
     def mark(self, text: str) -> None:
         """A note on the time axis, at the last completed step."""
@@ -125,8 +125,6 @@ class _Line:
         self._hello = hello
         self.is_open = False  # also in a forked child, which has the object and not the training
         self.place = ""  # in the code, where it was attached
-        self._refused: set[str] = set()
-        self._drop_logs: Callable[[], None] = lambda: None
         sender = self.sender = _make_sender(hello, self._heartbeat, self._command if hello.control else None)
         self.watch = Watch(
             subject,
@@ -135,6 +133,7 @@ class _Line:
             put=self.put,
             sender_cpu_s=lambda: sender.cpu_s,
         )
+        self.scalars = Scalars(self.watch, self.put)
         self._control = Control(subject, hello, self.watch, sender)
         self._attachments = Attachments(self.watch, self._control, subject.model)
         self._may_intervene = control
@@ -161,61 +160,13 @@ class _Line:
             self.watch.guard.attempt("control", self._control.listen)
         self.sender.start()
 
-    def quick_log(self) -> Callable[..., None]:
-        """:meth:`Probe.log` for plain numbers: a closure, at half the price of finding the way through objects."""
-        steps, put, row = self.watch.steps, self.sender.put, self.row
-
-        def log(**scalars: Any) -> None:
-            try:
-                if type(sum(scalars.values(), 0.0)) is float:  # the quickest way to look at all of them
-                    put((steps.step, time(), scalars, "user"))
-                    return
-            except Exception:  # noqa: BLE001, S110  what cannot be added is looked at one by one
-                pass
-            row("user", scalars)
-
-        def drop() -> None:
-            nonlocal put
-            put = _drop
-
-        self._drop_logs = drop
-        return log
-
     def drop_records(self) -> None:
         """From here on what is handed over goes nowhere."""
-        self.sender.put = _drop
-        self._drop_logs()
-
-    def row(self, area: str, scalars: Mapping[str, float | Tensor]) -> None:
-        """Hand over numbers of any kind. In a forked child the sender drops them."""
-        if not self.is_open:
-            return
-        if area == "val":
-            self.watch.unseen.validation = True
-        found: dict[str, Number] = {}
-        for name, value in scalars.items():
-            if type(value) is float or type(value) is int:
-                found[f"{area}/{name}"] = value
-            elif isinstance(value, Tensor) and value.numel() == 1:
-                found[f"{area}/{name}"] = number(value.detach().clone())
-            else:
-                self._convert(found, area, name, value)
-        if found:
-            self.sender.put(StepRecord(self.watch.step, time(), found))
+        self.sender.put = drop_record
+        self.scalars.drop()
 
     def put(self, record: Handed) -> None:
         self.sender.put(record)  # looked up each time: a sender that gives up puts another in its place
-
-    def _convert(self, found: dict[str, Number], area: str, name: str, value: Any) -> None:
-        try:
-            found[f"{area}/{name}"] = float(value)
-        except (TypeError, ValueError, RuntimeError):
-            if name not in self._refused:  # training goes on; one line says what is missing
-                self._refused.add(name)
-                kind = type(value).__name__
-                _log.warning(
-                    "Bedside left out %s/%s: a %s. Numbers and tensors of one element are taken.", area, name, kind
-                )
 
     def mark(self, text: str, kind: str) -> None:
         if self.is_open:
@@ -352,10 +303,6 @@ def _attached_to(model: nn.Module, optimizers: dict[str, Optimizer], asked: dict
                 'as probe.attach(model, {"a": first, "b": second}).'
             )
     return None
-
-
-def _drop(_record: Handed) -> None:
-    """The ``put`` of a sender that nothing is handed to any more."""
 
 
 def _leave_to_the_parent() -> None:

@@ -22,7 +22,7 @@ import msgspec
 import zmq
 
 from probe import runtime, wire
-from probe.batch import BatchBuilder, Handed, written
+from probe.batch import BatchBuilder, Handed, drop_record, written
 from probe.launcher import Launcher
 from probe.outbox import Outbox
 
@@ -257,7 +257,7 @@ class Sender:
     def _discard(self) -> None:
         """From here on records are dropped where they are handed over."""
         self.is_sending = False
-        self.put = _drop
+        self.put = drop_record
         self._records.clear()
 
 
@@ -322,10 +322,6 @@ def _try_descriptors() -> None:
     with contextlib.ExitStack() as taken:
         for fd in (fd for _ in range(_DESCRIPTORS // 2) for fd in os.pipe()):
             taken.callback(os.close, fd)
-
-
-def _drop(_record: Handed) -> None:
-    """The ``put`` of a sender that no longer sends."""
 
 
 _senders: weakref.WeakSet[Sender] = weakref.WeakSet()

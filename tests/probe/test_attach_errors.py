@@ -151,17 +151,6 @@ def test_bedside_off_makes_every_call_do_nothing(net, senders, monkeypatch):
     assert (run.name, run.run_id, run.is_attached, senders.made) == ("quiet", "", False, [])
 
 
-def test_a_value_that_is_no_number_is_left_out_with_one_line(net, senders, caplog):
-    run = probe.attach(net, sgd(net))
-    with caplog.at_level(logging.WARNING, logger="probe"):
-        run.log(reward="high", steps=3)
-        run.log(reward="high")
-    assert senders.last.rows() == [(0, {"user/steps": 3.0})]
-    assert [record.getMessage() for record in caplog.records] == [
-        "Bedside left out user/reward: a str. Numbers and tensors of one element are taken."
-    ]
-
-
 def test_importing_the_package_loads_neither_torch_nor_sockets():
     code = "import sys, probe; print([m for m in ('torch', 'zmq', 'numpy', 'msgspec') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -180,34 +180,6 @@ def test_step_times_leave_evaluation_out_and_count_samples(net, batches, senders
     assert senders.last.values("time/data_s") == [1.0, 0.0]
 
 
-def test_scalars_of_ones_own_keep_nan_apart_from_no_value(net, senders):
-    run = probe.attach(net, sgd(net), step=7)
-    run.log(reward=math.nan, length=3)
-    run.log(reward=torch.tensor(2.5))
-    run.validation(loss=0.25, accuracy=0.5)
-    rows = senders.last.rows()
-    assert math.isnan(rows[0][1]["user/reward"])
-    assert [scalars.get("user/length") for _, scalars in rows] == [3.0, None, None]
-    assert rows[1:] == [(7, {"user/reward": 2.5}), (7, {"val/loss": 0.25, "val/accuracy": 0.5})]
-
-
-def test_a_log_that_was_kept_beyond_detach_hands_nothing_over(net, senders):
-    run = probe.attach(net, sgd(net), step=7)
-    log = run.log
-    log(reward=1.0)
-    run.detach()
-    log(reward=2.0)
-    log(reward=torch.tensor(3.0))
-    log()
-    assert senders.last.rows() == [(7, {"user/reward": 1.0})]
-
-
-def test_a_log_of_nothing_is_no_row(net, senders):
-    run = probe.attach(net, sgd(net))
-    run.log()
-    assert senders.last.rows() == []
-
-
 def test_a_loss_that_is_nan_arrives_as_nan(net, batches, senders):
     optimizer = sgd(net)
     probe.attach(net, optimizer)
