@@ -18,6 +18,7 @@ from torch.optim import Optimizer
 from probe import job, wire
 from probe.collectors import LayerRef, Subject
 from probe.collectors.learning_rate import group_names
+from probe.ranks import rank_and_size
 from probe.version import __version__
 
 
@@ -57,6 +58,9 @@ def hello(
 ) -> wire.Hello:
     parameters = [p for layer in subject.layers for p in layer.parameters]
     script = _script()
+    rank, world_size = rank_and_size()
+    if world_size == 1:  # what torchrun says of a group that is yet to be made
+        rank, world_size = _integer("RANK", 0), _integer("WORLD_SIZE", 1)
     return wire.Hello(
         schema=wire.SCHEMA_VERSION,
         run_id=job.run_id(),
@@ -64,8 +68,8 @@ def hello(
         started_s=time(),
         host=socket.gethostname(),
         pid=os.getpid(),
-        rank=_integer("RANK", 0),
-        world_size=_integer("WORLD_SIZE", 1),
+        rank=rank,
+        world_size=world_size,
         device=str(parameters[0].device),
         script=script,
         interpreter=sys.executable or "",

@@ -61,4 +61,5 @@ try:
 finally:
     weights = b"".join(p.detach().numpy().tobytes() for p in model.parameters())
     time.sleep(args.linger_s if rank else 0.0)
-    print("ended", rank, step, hashlib.sha256(weights).hexdigest(), flush=True)
+    # In one piece, also unbuffered: the ranks share their output.
+    print(f"ended {rank} {step} {hashlib.sha256(weights).hexdigest()}\n", end="", flush=True)

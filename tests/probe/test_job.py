@@ -56,19 +56,44 @@ dist.destroy_process_group()
 """
 
 
+#: A job that its script starts itself: no rank stands in the environment.
+SPAWNED = """
+import os, sys
+import torch, torch.distributed as dist, torch.multiprocessing as mp
+import probe
+
+def main(rank):
+    torch.set_num_threads(1)
+    dist.init_process_group("gloo", init_method=f"file://{sys.argv[1]}", rank=rank, world_size=2)
+    model = torch.nn.parallel.DistributedDataParallel(torch.nn.Linear(4, 3))
+    run = probe.attach(model, torch.optim.SGD(model.parameters(), lr=0.1), name="ranks")
+    for _ in range(6):
+        run.log(rank=rank)
+    run.detach()
+    dist.destroy_process_group()
+
+if __name__ == "__main__":
+    mp.spawn(main, nprocs=2)
+"""
+
+
 class Job(NamedTuple):
     home: Path
     printed: list[list[str]]  # of each rank: rank, run id, its last loss, its last gradient norm
     errors: str
 
 
-def torchrun(folder, when):
-    script = folder / "ranks.py"
-    script.write_text(SCRIPT)
-    words = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", str(script), when]
+def run(folder, *words):
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "BEDSIDE_HOME": str(folder)}
     done = subprocess.run([sys.executable, *words], env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+    return done
+
+
+def torchrun(folder, when):
+    script = folder / "ranks.py"
+    script.write_text(SCRIPT)
+    done = run(folder, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", str(script), when)
     return Job(folder, sorted(line.split() for line in done.stdout.splitlines()), done.stderr)
 
 
@@ -93,6 +118,18 @@ def test_the_ranks_of_a_job_share_one_id_and_the_next_job_has_another(job, tmp_p
     assert first[0][1] != second[0][1]
 
 
+def test_ranks_that_a_script_spawns_itself_have_a_file_each(tmp_path, monkeypatch):
+    monkeypatch.setenv("BEDSIDE_HOME", str(tmp_path))
+    script = tmp_path / "spawned.py"
+    script.write_text(SPAWNED)
+    run(tmp_path, str(script), str(tmp_path / "group"))
+
+    entries = registry.run_files()
+    assert len({entry.run_id for entry in entries}) == 1
+    assert {entry.rank: values(entry.path, "user/rank") for entry in entries} == {0: [0.0] * 6, 1: [1.0] * 6}
+    assert {next(iter(read_run(entry.path))).world_size for entry in entries} == {2}
+
+
 @pytest.mark.parametrize("when", ["before", "after"], ids=["wrapped later", "wrapped"])
 def test_under_ddp_each_rank_records_its_own_loss_and_the_norm_that_all_share(job, monkeypatch, when):
     home, printed, _ = job(when)
@@ -106,7 +143,6 @@ def test_under_ddp_each_rank_records_its_own_loss_and_the_norm_that_all_share(jo
         assert values(entry.path, "grad/norm")[5] == pytest.approx(float(norm), rel=1e-5)
 
 
-@pytest.mark.slow
 def test_of_sharded_parameters_each_rank_records_its_loss_and_no_norm_and_says_so(job, monkeypatch):
     home, printed, errors = job("sharded")
     monkeypatch.setenv("BEDSIDE_HOME", str(home))
@@ -117,7 +153,6 @@ def test_of_sharded_parameters_each_rank_records_its_loss_and_no_norm_and_says_s
     assert [line for line in errors.splitlines() if "Bedside" in line] == [f"Bedside: {said}"] * 2
 
 
-@pytest.mark.slow
 def test_a_rank_that_rank_0_leaves_alone_is_a_run_of_its_own_and_says_so(job):
     _, printed, errors = job("rank 1 only")
     assert [rank for rank, *_ in printed] == ["1"]
