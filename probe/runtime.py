@@ -14,8 +14,8 @@ from pathlib import Path
 #: ``sun_path`` holds 104 bytes on macOS and 108 on Linux, the final zero included.
 MAX_PATH_BYTES = 100
 
-#: The longest name that a socket gets in the folder: ``01234567.r4095.live``.
-_LONGEST_NAME = 24
+#: The longest name that a socket gets in the folder: ``01234567.r4095.89abcd.live``.
+_LONGEST_NAME = 31
 
 
 class RuntimeFolderError(Exception):
@@ -40,9 +40,13 @@ def home() -> Path:
     return platformdirs.user_state_path("bedside")
 
 
-def socket_stem(run_id: str, rank: int) -> str:
-    """What the sockets of one recorder are called; the ranks of a job share an id and have a recorder each."""
-    return run_id if rank == 0 else f"{run_id}.r{rank}"
+def socket_stem(run_id: str, rank: int, started_s: float) -> str:
+    """What the sockets of one recorder are called; the ranks of a job share an id and have a recorder each.
+
+    Rank 0 makes a new id each time. Another one may be left and entered again under the same, while the recorder of
+    its first part is still there.
+    """
+    return run_id if rank == 0 else f"{run_id}.r{rank}.{int(1e3 * started_s) & 0xFFFFFF:06x}"
 
 
 def _temporary(uid: int) -> Path:

@@ -130,7 +130,7 @@ class Sender:
         """
         _try_descriptors()
         folder = runtime.socket_folder()
-        stem = runtime.socket_stem(self._hello.run_id, self._hello.rank)
+        stem = runtime.socket_stem(self._hello.run_id, self._hello.rank, self._hello.started_s)
         self._address = f"ipc://{folder / stem}.in"
         return ["--run-id", stem, "--folder", str(folder), "--pid", str(os.getpid())]
 

@@ -47,7 +47,7 @@ def main(arguments: list[str]) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m monitor.record", description=__doc__)
     parser.add_argument("words", nargs=argparse.REMAINDER, help="read, and what; see reader.py")
-    parser.add_argument("--run-id", help="the run's id, and .rN for rank N: the sockets' names")
+    parser.add_argument("--run-id", help="what its sockets are called; the run's id, and more for rank 1 and on")
     parser.add_argument("--folder", help="the private folder of the sockets")
     parser.add_argument("--pid", type=int, help="the training process")
     parser.add_argument("--pidfd", type=int, help="an inherited pidfd of it")

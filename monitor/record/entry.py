@@ -34,7 +34,10 @@ class Entry:
         self._write(run)
 
     def turn(self, *, is_heard: bool) -> None:
-        """Write it again if it is gone. Another living recorder's is replaced by the one that hears the training."""
+        """Write it again if it is gone. Another living recorder's is replaced by the one that hears the training.
+
+        Not that of a later part of the run: a rank may be left and entered again within the time that it was heard.
+        """
         now = time.monotonic()
         run = self._run
         if run is None or now < self._next_look_s:
@@ -42,7 +45,7 @@ class Entry:
         self._next_look_s = now + LOOK_S
         if not self._is_ours(run):
             there = registry.read_entry(self._path(run))
-            if there is None or is_heard or not there.is_served:
+            if there is None or not there.is_served or (is_heard and there.started_s <= run.started_s):
                 self._write(run)
         elif now >= self._next_touch_s:
             self._next_touch_s = now + TOUCH_S

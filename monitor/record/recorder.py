@@ -29,12 +29,13 @@ from monitor.record.entry import Entry
 from monitor.record.farewell import Farewell
 from monitor.record.judge import Judge
 from monitor.record.keeper import Keeper
+from monitor.record.naming import run_path
 from monitor.record.overview import Overviews
 from monitor.record.pages import first_seq
 from monitor.record.replies import Replies
 from monitor.record.sockets import Sockets
 from monitor.rows import flaw, not_before
-from probe import wire
+from probe import runtime, wire
 
 #: Frames taken in before the next commit.
 _FRAMES_A_TURN = 64
@@ -189,7 +190,7 @@ class Recorder:
             self.bad_frames += 1
 
     def _is_ours(self, hello: wire.Hello) -> bool:
-        return self._setup.stem == (f"{hello.run_id}.r{hello.rank}" if hello.rank else hello.run_id)
+        return self._setup.stem == runtime.socket_stem(hello.run_id, hello.rank, hello.started_s)
 
     def _greet(self, sender: bytes, hello: wire.Hello, frame: bytes) -> None:
         self._sender = sender
@@ -206,7 +207,7 @@ class Recorder:
             where=registry.where(),
         )
         if self._keeper is None:
-            keeper = self._keeper = Keeper(registry.run_path(hello), self._notify, self._moved)
+            keeper = self._keeper = Keeper(run_path(hello), self._notify, self._moved)
             for notice in self._early_notices:
                 keeper.notice(notice)
             self._look_back(hello, keeper)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import glob
 import os
 import re
 import socket
@@ -25,7 +24,8 @@ SUFFIX = ".bedside"
 #: writes it again.
 _FORGOTTEN_S = 86_400.0
 
-_FILE_NAME = re.compile(r"(?P<started>\d{8}T\d{6})-(?P<name>.*)-(?P<id>[0-9a-f]{8})(\.r\d+)?\.bedside")
+#: Of a run file: when the run began in local time, its name made plain (:func:`slug`), its id and its rank.
+FILE_NAME = re.compile(r"(?P<started>\d{8}T\d{6})-(?P<name>.*)-(?P<id>[0-9a-f]{8})(\.r\d+)?\.bedside")
 _MIN_PREFIX = 4
 _MAX_NAMED = 8
 
@@ -163,19 +163,9 @@ def home() -> Path:
     return Path(own) if own else platformdirs.user_state_path("bedside")
 
 
-def run_path(hello: Hello) -> Path:
-    """Where the run file of that run lies. The same for every recorder of it, so that a new one finds it again.
-
-    A file that is there is found by its id: the time in its name is that of the first recorder's timezone.
-    """
-    started = time.strftime("%Y%m%dT%H%M%S", time.localtime(hello.started_s))
-    end = f"-{hello.run_id}{f'.r{hello.rank}' if hello.rank else ''}{SUFFIX}"
-    path = home() / "runs" / f"{started}-{_slug(hello.name)}{end}"
-    try:
-        there = sorted(file for file in path.parent.glob(f"*{glob.escape(end)}") if _FILE_NAME.fullmatch(file.name))
-    except OSError:
-        there = []  # a home that cannot be read is said by who opens the file
-    return path if path in there or not there else there[0]
+def slug(name: str) -> str:
+    """The name as it is in the name of a file."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "_", name)[:60] or "run"
 
 
 def hostname() -> str:
@@ -286,7 +276,7 @@ def find(text: str) -> RunEntry:
     entries = runs()
     for matches in (
         [entry for entry in entries if entry.run_id == text],
-        [entry for entry in entries if text in (entry.name, _slug(entry.name)) or entry.name == _slug(text)],
+        [entry for entry in entries if text in (entry.name, slug(entry.name)) or entry.name == slug(text)],
         [entry for entry in entries if len(text) >= _MIN_PREFIX and entry.run_id.startswith(text)],
     ):
         live = [entry for entry in matches if entry.live]
@@ -338,7 +328,7 @@ def entry_path(run_id: str, rank: int) -> Path:
 
 
 def _entry_of(path: Path) -> RunEntry | None:
-    match = _FILE_NAME.fullmatch(path.name)
+    match = FILE_NAME.fullmatch(path.name)
     if match is None:
         return None
     try:
@@ -364,10 +354,6 @@ def _clean_up(path: Path, entry: LiveRun) -> None:
             file.unlink(missing_ok=True)
     except OSError:
         pass  # a home that cannot be written keeps its stale entries; they are passed over each time
-
-
-def _slug(name: str) -> str:
-    return re.sub(r"[^A-Za-z0-9._-]+", "_", name)[:60] or "run"
 
 
 def _named(entries: Sequence[RunEntry]) -> str:

@@ -17,7 +17,7 @@ _NO_BATCHES = 1 << 62
 
 @dataclass(frozen=True, slots=True)
 class Prunable:
-    """A run that may go: its files, one a rank, and when it ended."""
+    """A run that may go: its files, of each rank, and when it ended."""
 
     run_id: str
     name: str

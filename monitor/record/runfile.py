@@ -338,7 +338,7 @@ def _beyond(batch: wire.Batch, seq: int) -> wire.Batch:
 def _check_same_run(*dbs: sqlite3.Connection) -> None:
     """Raises RunFileError if two of them are of different runs."""
     hellos = [wire.decode(meta_of(db, "hello") or b"") for db in dbs]
-    if len({(hello.run_id, hello.rank) for hello in hellos if isinstance(hello, wire.Hello)}) > 1:
+    if len({(hello.run_id, hello.rank, hello.started_s) for hello in hellos if isinstance(hello, wire.Hello)}) > 1:
         raise RunFileError("it is the file of another run")
 
 

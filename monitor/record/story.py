@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from monitor import rows
@@ -10,27 +12,48 @@ from monitor.record import registry
 from monitor.record.runfile import RunFileError, read_run
 from probe import wire
 
+#: In the place of a step: beyond all of them.
+_UNREAD = sys.maxsize
+
 
 def before(hello: wire.Hello) -> Iterator[wire.Message]:
     """The batches of the runs that this one goes on from, oldest first, up to the step at which it does.
 
     What an earlier run did after the checkpoint belongs to its own file only. A Notice says what cannot be had.
     """
-    path = _file_of(hello.resumes, hello.rank)
-    if path is None:
+    paths = _files_of(hello.resumes, hello.rank)
+    if not paths:
         yield wire.Notice(text=f"The run before this one, {hello.resumes}, is not on this machine.")
-        return
+    begins = [_first_step(path) for path in paths]
+    for number, path in enumerate(paths):
+        later = min(begins[number + 1 :], default=_UNREAD)
+        if begins[number] < later or begins[number] == _UNREAD:  # else a copy, or all of it was done anew
+            yield from _part(path, hello, min(later, hello.first_step))
+
+
+def _part(path: Path, hello: wire.Hello, end: int) -> Iterator[wire.Message]:
+    """What is in that file, and in those that its run goes on from, up to the step ``end``."""
     try:
         for message in read_run(path):
             if isinstance(message, wire.Batch):
-                yield rows.until(message, hello.first_step)
+                yield rows.until(message, end)
             elif isinstance(message, wire.Hello) and message.resumes and message.started_s < hello.started_s:
                 for earlier in before(message):
-                    yield rows.until(earlier, hello.first_step) if isinstance(earlier, wire.Batch) else earlier
+                    yield rows.until(earlier, end) if isinstance(earlier, wire.Batch) else earlier
     except RunFileError as error:
         yield wire.Notice(text=f"The run before this one cannot be read: {error}")
 
 
-def _file_of(run_id: str, rank: int) -> Path | None:
-    entries = (entry for entry in registry.run_files() if (entry.run_id, entry.rank) == (run_id, rank))
-    return next((entry.path for entry in entries), None)
+def _files_of(run_id: str, rank: int) -> list[Path]:
+    """Oldest first: a rank that was left and entered again has several."""
+    entries = [entry for entry in registry.run_files() if (entry.run_id, entry.rank) == (run_id, rank)]
+    return [entry.path for entry in reversed(entries) if entry.path is not None]
+
+
+def _first_step(path: Path) -> int:
+    """After which step the run in that file begins, or that it cannot be read, which is said in its turn."""
+    with suppress(RunFileError):
+        for message in read_run(path):
+            if isinstance(message, wire.Hello):
+                return message.first_step
+    return _UNREAD

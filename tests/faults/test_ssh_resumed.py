@@ -4,40 +4,16 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 import pytest
+from earlier_runs import write
 from sshd import SSH, SSHD, Sshd
 
 from monitor.commands.watching import resolve
 from monitor.feeds import Event, close
-from monitor.record import reader, registry
-from monitor.record.runfile import Changes, RunFile
+from monitor.record import reader
 from monitor.session import Session
 from probe import wire
 
 pytestmark = pytest.mark.skipif(not (SSHD and SSH), reason="OpenSSH is not installed: apt-get install openssh-server")
-
-
-BATCH = 10_000
-
-
-def write(run_id: str, first: int, last: int, **fields) -> None:
-    """A finished run whose loss is the step, as its recorder leaves it."""
-    hello = wire.Hello(schema=1, run_id=run_id, name="story", started_s=1.7e9 + first, **fields)
-    batches = [batch(seq, begin, min(begin + BATCH, last + 1)) for seq, begin in numbered(first, last)]
-    goodbye = wire.Goodbye(time_s=1.7e9 + last, reason="finished", step=last)
-    file = RunFile.create(registry.run_path(hello))
-    meta = {"hello": wire.encode(hello), "goodbye": wire.encode(goodbye)}
-    file.write(Changes(batches=[(each, wire.encode(each)) for each in batches], meta=meta))
-    file.close()
-
-
-def numbered(first: int, last: int) -> Iterator[tuple[int, int]]:
-    return enumerate(range(first, last + 1, BATCH), 1)
-
-
-def batch(seq: int, begin: int, end: int) -> wire.Batch:
-    steps = np.arange(begin, end, dtype=float)
-    losses = {"train/loss": wire.Column(values=steps.tobytes())}
-    return wire.Batch(seq=seq, start=begin, rows=len(steps), times_s=(1.7e9 + steps).tobytes(), scalars=losses)
 
 
 @pytest.fixture

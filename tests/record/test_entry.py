@@ -61,6 +61,16 @@ def test_an_entry_of_something_dead_or_broken_is_replaced(path, after, other):
     assert registry.read_entry(path) == served()
 
 
+def test_the_entry_of_a_later_part_of_the_run_is_left_alone(path, after):
+    entry, later = Entry(pytest.fail), served(started_s=1e9 + 1, recorder_pid=os.getppid())
+    entry.say(served())
+    registry.register(later)
+
+    after(entry, LOOK_S)
+    entry.remove()
+    assert registry.read_entry(path) == later
+
+
 def test_of_two_living_recorders_the_one_that_hears_the_training_has_the_entry(path, after):
     entry, other = Entry(pytest.fail), served(recorder_pid=os.getppid())
     entry.say(served())

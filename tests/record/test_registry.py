@@ -1,11 +1,11 @@
 import os
 import socket
-import time
 
 import pytest
 
 from monitor.commands import watching
 from monitor.record import filesystem, registry
+from monitor.record.naming import run_path
 from probe import wire
 
 
@@ -17,7 +17,7 @@ def home(tmp_path, monkeypatch):
 
 def make_file(run_id: str, name: str, started_s: float = 1e9, rank: int = 0):
     hello = wire.Hello(schema=1, run_id=run_id, name=name, started_s=started_s, rank=rank)
-    path = registry.run_path(hello)
+    path = run_path(hello)
     path.parent.mkdir(exist_ok=True)
     path.touch()
     return path
@@ -29,38 +29,6 @@ def make_live(run_id: str, name: str, file="", **fields) -> registry.LiveRun:
     run = registry.LiveRun(**{**own, **fields})
     registry.register(run)
     return run
-
-
-def test_a_run_file_is_named_by_time_name_and_id(home):
-    started_s = time.mktime((2026, 3, 1, 14, 5, 9, 0, 0, -1))
-    hello = wire.Hello(schema=1, run_id="0123abcd", name="res/net: 18", started_s=started_s)
-
-    assert registry.run_path(hello) == home / "runs" / "20260301T140509-res_net_18-0123abcd.bedside"
-
-
-@pytest.fixture
-def timezone(monkeypatch):
-    """Sets the timezone of this process."""
-
-    def set_(name):
-        monkeypatch.setenv("TZ", name)
-        time.tzset()
-
-    yield set_
-    monkeypatch.undo()
-    time.tzset()
-
-
-def test_a_run_file_that_is_there_is_found_again_from_another_timezone(timezone):
-    timezone("UTC")
-    paths = [make_file("aaaaaaaa", "toy", rank=rank) for rank in (0, 1)]
-    other = make_file("bbbbbbbb", "toy")
-    (other.parent / "a copy-cccccccc.bedside").touch()
-    timezone("XYZ-9:30")
-
-    assert [make_file("aaaaaaaa", "toy", rank=rank) for rank in (0, 1)] == paths
-    assert make_file("aaaaaaaa", "toy", rank=11).name == "20010909T111640-toy-aaaaaaaa.r11.bedside"
-    assert make_file("cccccccc", "toy").name == "20010909T111640-toy-cccccccc.bedside"
 
 
 def test_run_files_are_listed_newest_first():

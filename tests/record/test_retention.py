@@ -11,6 +11,7 @@ from toy_run import ROOT
 
 from monitor import cli
 from monitor.record import registry
+from monitor.record.naming import run_path
 from monitor.record.retention import prunable
 from monitor.record.runfile import Changes, RunFile
 from probe import wire
@@ -26,7 +27,7 @@ def made(tmp_path, monkeypatch):
     def make(run_id: str, days: float, *, is_over: bool = True, **fields):
         ended_s = time.time() - DAY_S * days
         hello = wire.Hello(schema=1, run_id=run_id, name="toy", started_s=ended_s - 60, **fields)
-        path = registry.run_path(hello)
+        path = run_path(hello)
         file = RunFile.create(path)
         goodbye = wire.Goodbye(time_s=ended_s, reason="finished")
         meta = {"hello": wire.encode(hello), **({"goodbye": wire.encode(goodbye)} if is_over else {})}

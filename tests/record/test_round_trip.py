@@ -29,6 +29,17 @@ def test_the_run_file_holds_every_scalar_of_the_run(toy_run, key):
     np.testing.assert_array_equal(values, expected(key, 1000))
 
 
+def test_of_a_rank_that_is_entered_again_under_the_same_id_each_part_is_recorded_whole(toy_run):
+    for steps in (100, 60):  # at once, while the first recorder is still there
+        toy_run.train(steps, "finished", RANK="1").communicate(timeout=20)
+
+    files = sorted((toy_run.home / "runs").glob("*.bedside"))
+    assert [list(points(read_run(file), "train/loss")[0]) for file in files] == [
+        list(range(1, 101)),
+        list(range(1, 61)),
+    ]
+
+
 def test_a_finished_run_is_one_plain_file_and_leaves_nothing_else(toy_run):
     process = toy_run.train(300, "wait")
     live = toy_run.wait_live()

@@ -221,3 +221,16 @@ def test_on_a_network_file_system_the_journal_is_one_that_is_safe_there(path, mo
     assert steps_in(path) == list(range(1, 321))
     assert sorted(beside.name for beside in path.parent.iterdir()) == [path.name, f"{path.name}-journal"]
     assert file._db.execute("PRAGMA journal_mode").fetchone() == ("truncate",)
+
+
+@pytest.mark.parametrize("other", [{"run_id": "fedcba98"}, {"rank": 1}, {"started_s": 1.0}])
+def test_a_run_that_was_kept_in_memory_is_never_put_into_the_file_of_another_one_or_of_an_earlier_part(path, other):
+    earlier = RunFile.create(path)
+    write(earlier, 1, 3, meta={"hello": wire.encode(msgspec.structs.replace(HELLO, **other))})
+    earlier.close()
+    memory = RunFile.create(None)
+    write(memory, 1, 5, meta={"hello": wire.encode(HELLO)})
+
+    with pytest.raises(RunFileError, match="it is the file of another run"):
+        memory.reopened(path)
+    assert steps_in(path) == list(range(1, 49))

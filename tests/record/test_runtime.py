@@ -54,10 +54,12 @@ def test_a_file_at_its_place_is_refused(temporary):
 def test_a_temporary_folder_that_is_too_deep_for_a_socket_gives_way_to_tmp(temporary, monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", str(temporary / ("deep" * 20)))
 
-    path = runtime.socket_folder() / "01234567.r4095.live"
+    path = runtime.socket_folder() / "01234567.r4095.89abcd.live"
 
     assert len(os.fsencode(path)) <= runtime.MAX_PATH_BYTES
 
 
-def test_the_ranks_of_a_job_have_sockets_of_their_own():
-    assert [runtime.socket_stem("0123abcd", rank) for rank in (0, 3)] == ["0123abcd", "0123abcd.r3"]
+def test_the_ranks_of_a_job_have_sockets_of_their_own_and_one_that_is_entered_again_has_new_ones():
+    names = [runtime.socket_stem("0123abcd", rank, at_s) for rank, at_s in ((0, 1.0), (3, 1.0), (3, 1.25))]
+
+    assert names == ["0123abcd", "0123abcd.r3.0003e8", "0123abcd.r3.0004e2"]

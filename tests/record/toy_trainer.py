@@ -6,7 +6,7 @@ In the environment: LIMIT_BYTES is what may wait in the outbox, HIDE a package t
 SHADOWS a folder of modules that it must not take, ENDPOINT and INSECURE how it is open to TCP, GROUP the control
 group to be in, SET_BACK_AT the step at which the clock goes back by an hour, WIDE how many scalars
 more a step has, SOCKETS the folder for its recorder's sockets as long as it is there, MOVES a folder
-to go to once the sender has started, with another timezone and no BEDSIDE_HOME.
+to go to once the sender has started, with another timezone and no BEDSIDE_HOME, RANK its rank.
 """
 
 import ctypes
@@ -63,8 +63,12 @@ def start(run_id: str) -> Sender:
     if sockets := os.environ.get("SOCKETS"):
         elsewhere = runtime.socket_folder
         runtime.socket_folder = lambda: Path(sockets) if Path(sockets).is_dir() else elsewhere()
-    endpoint = {"endpoint": os.environ.get("ENDPOINT", ""), "insecure": "INSECURE" in os.environ}
-    sender = Sender(hello(run_id, **endpoint), heartbeat=lambda: wire.Heartbeat(time_s=time.time()))
+    fields = {
+        "endpoint": os.environ.get("ENDPOINT", ""),
+        "insecure": "INSECURE" in os.environ,
+        "rank": int(os.environ.get("RANK", "0")),
+    }
+    sender = Sender(hello(run_id, **fields), heartbeat=lambda: wire.Heartbeat(time_s=time.time()))
     sender.start()
     if folder := os.environ.get("MOVES"):
         os.chdir(folder)
