@@ -52,9 +52,10 @@ class Budget:
         Told is the share of it all, for a part of the cost is that of evaluations. What decides is the share of the
         steps: they must not be slow because much time goes into evaluating.
         """
+        share = cost_s / step_s if step_s else 0.0
         self.cost_us = 1e6 * cost_s / steps
         self.cost_share = cost_s / (step_s + evaluated_s) if step_s else 0.0
-        share, before = cost_s / step_s if step_s else 0.0, self.every
+        before = self.every
         if share > BUDGET:
             factor = 2 if share <= 4 * BUDGET else 4
             self.every = min(_MAX_EVERY, factor * self.every)
