@@ -45,7 +45,7 @@ class Digits(Dataset):
         return self.__getitems__([index])[0]
 
     def __getitems__(self, indices: list[int]) -> list[tuple[torch.Tensor, int]]:
-        """A batch at once, as a ``DataLoader`` asks for it: a third of the work of one image after the other."""
+        """A batch at once, as a ``DataLoader`` asks for it: a quarter of the work of one image after the other."""
         grey = torch.stack([self.to_tensor(self.move(self.pictures[index])) for index in indices])
         images = self.normalise((grey.float() / 255).expand(-1, 3, -1, -1))
         return list(zip(images, map(int, self.labels[indices]), strict=True))
