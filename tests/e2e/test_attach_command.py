@@ -99,7 +99,6 @@ def job(world):
     return job, eventually(lambda: len(job.ranks()) == 2 and job.ranks())
 
 
-@pytest.mark.slow
 def test_each_rank_of_a_job_under_torchrun_is_entered_by_itself(world, job):
     job, pids = job
     too_soon = bedside(world, "attach", pids[1])
@@ -124,7 +123,6 @@ def test_each_rank_of_a_job_under_torchrun_is_entered_by_itself(world, job):
         assert [value for _, value in points] == [own[step - 1] for step, _ in points]
 
 
-@pytest.mark.slow
 def test_a_rank_that_was_left_and_is_entered_again_takes_part_in_what_is_commanded_from_then_on(world, job):
     job, pids = job
     for pid in pids:

@@ -167,7 +167,6 @@ def test_the_kernels_setting_that_forbids_it_is_named(scope, said, tmp_path, mon
     assert target.forbidden(os.getpid()).replace(str(os.getpid()), "PID") == said
 
 
-@pytest.mark.slow
 def test_a_main_thread_in_one_long_call_is_left_alone_and_nothing_comes_later(world):
     blocked = world.python(
         "import torch, time; print('ready', flush=True); time.sleep(8); print('awake', flush=True)\n"

@@ -283,7 +283,6 @@ def test_it_records_what_the_two_lines_record(world):
         assert series(one, key) == series(other, key)
 
 
-@pytest.mark.slow
 def test_ranks_that_torchrun_starts_under_it_are_on_the_record(world):
     job = Training(
         world, "two_ranks", "--steps", "60",

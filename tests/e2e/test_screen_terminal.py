@@ -11,7 +11,7 @@ import sys
 import pytest
 from world import eventually
 
-from monitor.record import registry
+from monitor.record.naming import run_path
 from monitor.record.runfile import Changes, RunFile
 from probe import packing, wire
 
@@ -121,7 +121,7 @@ def recorded(world, monkeypatch, run_id, name, started_s):
         seq=1, start=1, rows=900, times_s=packing.pack_floats([started_s] * 900), scalars={"train/loss": loss}
     )
     meta = {"hello": wire.encode(hello), "goodbye": wire.encode(wire.Goodbye(time_s=started_s, reason="finished"))}
-    file = RunFile.create(registry.run_path(hello))
+    file = RunFile.create(run_path(hello))
     file.write(Changes(batches=[(batch, wire.encode(batch))], meta=meta))
     file.close()
 

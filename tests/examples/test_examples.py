@@ -20,8 +20,8 @@ EXPECTED = {
     "hf_trainer": (80, {"loss", "gradient norm", "val loss"}),
     "accelerate_loop": (110, {"loss", "gradient norm", "lr", "val loss"}),
 }
-#: A plain loop and the two frameworks that have loops of their own; with them those of amp and ddp.
-QUICK = ("minimal", "lightning_trainer", "hf_trainer")
+#: A plain loop and the frameworks; with them those of amp and ddp.
+QUICK = ("minimal", "lightning_trainer", "hf_trainer", "accelerate_loop")
 EACH = [pytest.param(name, marks=() if name in QUICK else pytest.mark.slow) for name in EXPECTED]
 #: The key under which Bedside records a result.
 KEYS = {
@@ -131,7 +131,7 @@ def test_the_losses_of_a_lightning_epoch_have_the_mean_that_lightning_logs(examp
     assert sum(losses[-22:]) / 22 == near(ran.printed()["epoch loss"])
 
 
-@pytest.mark.parametrize("name", ["lightning_trainer", pytest.param("accelerate_loop", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("name", ["lightning_trainer", "accelerate_loop"])
 def test_the_epochs_under_a_framework_are_the_passes_over_its_loader(example, name):
     recording = example(name).recording
 

@@ -14,6 +14,7 @@ from monitor import cli
 from monitor.commands import doing, watching
 from monitor.model import Action
 from monitor.record import registry
+from monitor.record.naming import run_path
 from monitor.record.retention import prunable
 from monitor.record.runfile import RunFile, read_run
 from monitor.session import Session
@@ -147,7 +148,7 @@ def test_a_run_whose_machine_died_is_over_in_every_list(dead_node, capsys):
 
 def test_a_name_means_the_run_that_is_live_and_not_one_whose_machine_died(dead_node):
     hello = wire.Hello(schema=1, run_id="bbbbbbbb", name="toy", started_s=time.time() + 1)
-    RunFile.create(registry.run_path(hello)).close()
+    RunFile.create(run_path(hello)).close()
     newer = registry.LiveRun(
         run_id="bbbbbbbb",
         name="toy",
@@ -155,7 +156,7 @@ def test_a_name_means_the_run_that_is_live_and_not_one_whose_machine_died(dead_n
         pid=os.getpid(),
         recorder_pid=os.getpid(),
         started_s=hello.started_s,
-        file=str(registry.run_path(hello)),
+        file=str(run_path(hello)),
         live="",
         ask="",
     )

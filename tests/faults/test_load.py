@@ -18,6 +18,7 @@ from viewer import shown
 from monitor.commands.watching import live_feed, run_rows
 from monitor.model import Link, RunState
 from monitor.record import registry
+from monitor.record.naming import run_path
 from monitor.record.runfile import Changes, RunFile, read_run
 from monitor.rows import times_of
 from monitor.session import Session
@@ -155,7 +156,7 @@ def test_a_run_of_five_million_steps_opens(tmp_path):
 @pytest.mark.slow
 def test_a_live_run_of_five_million_steps_is_followed_from_where_another_recorder_left_it(toy_run):
     hello = toy_trainer.hello(toy_run.run_id, started_s=1.0)
-    long_file(registry.run_path(hello), hello).close()
+    long_file(run_path(hello), hello).close()
     folder = runtime.socket_folder()
     command = [sys.executable, "-m", "monitor.record", "--run-id", hello.run_id, "--folder", str(folder)]
     subprocess.run([*command, "--pid", str(os.getpid())], env={**os.environ, "PYTHONPATH": str(ROOT)}, check=True)

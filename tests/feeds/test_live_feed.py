@@ -58,6 +58,7 @@ class Server:
         self.running = False
         self.may_end.set()
         self.thread.join(PATIENCE_S)
+        assert not self.thread.is_alive()
         self.context.destroy(linger=0)
 
     def publish(self, message):
