@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import time
 from collections.abc import Callable
 
@@ -12,6 +13,10 @@ from monitor.record.door import Door
 
 #: Subscriptions to anything but everything, which no monitor makes, until all are put out.
 MAX_STRANGE = 100
+#: From one time that they are put out to the next. What they said before it has been heard by then.
+SWEEP_S = 0.5
+#: Heard in one turn: those that wait take memory too.
+_A_TURN = 10_000
 
 
 class Audience:
@@ -20,25 +25,37 @@ class Audience:
     def __init__(self, live: zmq.Socket[bytes], address: Callable[[], str], door: Door) -> None:
         self._live, self._address, self._door = live, address, door
         self._strange = 0
+        self._swept_s = 0.0
+        self._is_freed = True
         self.is_there = False
         #: When somebody last came or the last one went.
         self.left_s = 0.0
 
     def turn(self) -> None:
+        """Hear who came and who went; put out those who ask for too much, and give back what that took."""
+        self._listen()
+        now = time.monotonic()
+        if now < self._swept_s + SWEEP_S:
+            return
+        if self._strange >= MAX_STRANGE:
+            self._sweep()
+            self._strange, self._swept_s, self._is_freed = 0, now, False
+        elif not self._is_freed:
+            self._is_freed = True
+            _give_back_memory()
+
+    def _listen(self) -> None:
         """A subscription message begins with 1 for the first subscriber and 0 when the last one has gone."""
-        for _ in range(MAX_STRANGE):
+        for _ in range(_A_TURN):
             try:
                 message = self._live.recv(zmq.NOBLOCK)
             except zmq.Again:
-                break
+                return
             if message in (b"\x00", b"\x01"):
                 self.is_there = message == b"\x01"
                 self.left_s = time.monotonic()
             elif message[:1] == b"\x01":
                 self._strange += 1
-        if self._strange >= MAX_STRANGE:
-            self._strange = 0
-            self._sweep()
 
     def _sweep(self) -> None:
         """Cut the connections: ZeroMQ forgets then what they asked for, and monitors come back by themselves.
@@ -51,3 +68,9 @@ class Audience:
             self._live.unbind(self._address())
             with contextlib.suppress(zmq.ZMQError):  # the folder is gone: the name is given again later
                 self._live.bind(self._address())
+
+
+def _give_back_memory() -> None:
+    """The allocator of glibc keeps what is freed; others have no such function."""
+    with contextlib.suppress(AttributeError, OSError):
+        ctypes.CDLL(None).malloc_trim(0)

@@ -18,7 +18,10 @@ from probe import runtime, wire
 
 #: Between two looks whether the names are still there.
 LOOK_S = 1.0
-_LIVE_OPTIONS = ((zmq.MAXMSGSIZE, 128), (zmq.RCVHWM, 16), (zmq.SNDHWM, 512))
+#: A handshake without keys takes 26 of them, a monitor's subscription one. What ZeroMQ remembers of a subscription is
+#: 50 times as long as its text.
+_SUBSCRIPTION_BYTES = 40
+_LIVE_OPTIONS = ((zmq.MAXMSGSIZE, _SUBSCRIPTION_BYTES), (zmq.RCVHWM, 16), (zmq.SNDHWM, 512))
 _ASK_OPTIONS = ((zmq.MAXMSGSIZE, 64 * 1024), (zmq.RCVHWM, 64), (zmq.SNDHWM, 4), (zmq.ROUTER_MANDATORY, 1))
 
 
@@ -31,6 +34,7 @@ class Sockets:
         self.live = _socket(context, zmq.XPUB, *_LIVE_OPTIONS)
         self.ask = _socket(context, zmq.ROUTER, *_ASK_OPTIONS)
         self._named = {"in": self.incoming, "live": self.live, "ask": self.ask}
+        self._longest = {name: socket.getsockopt(zmq.MAXMSGSIZE) for name, socket in self._named.items()}
         self._ours: dict[Path, int] = {}  # inodes: a name may be another's by now
         self._next_look_s = 0.0
 
@@ -71,6 +75,7 @@ class Sockets:
             self._folder, names = folder, list(self._named)
         for name in names:
             # The door may have set others for its own places. An empty domain would do, but cannot be set again.
+            self._named[name].setsockopt(zmq.MAXMSGSIZE, self._longest[name])
             self._named[name].setsockopt(zmq.CURVE_SERVER, 0)
             self._named[name].setsockopt(zmq.ZAP_DOMAIN, OWN_DOMAIN)
             self._bind(name)
