@@ -13,20 +13,20 @@ from monitor.record.door import Door
 
 #: Subscriptions to anything but everything, which no monitor makes, until all are put out.
 MAX_STRANGE = 100
-#: From one time that they are put out to the next. What they said before it has been heard by then.
+#: From one time that they are put out to the next, within which most of what they said before it has been heard.
 SWEEP_S = 0.5
 #: Heard in one turn: those that wait take memory too.
 _A_TURN = 10_000
 
 
 class Audience:
-    """The subscribers of an XPUB. At ``address`` they are this user's own; others come through the ``door``."""
+    """The subscribers of an XPUB: this user's own, whom ``cut`` puts out, and those who come through the ``door``."""
 
-    def __init__(self, live: zmq.Socket[bytes], address: Callable[[], str], door: Door) -> None:
-        self._live, self._address, self._door = live, address, door
+    def __init__(self, live: zmq.Socket[bytes], cut: Callable[[], None], door: Door) -> None:
+        self._live, self._cut, self._door = live, cut, door
         self._strange = 0
         self._swept_s = 0.0
-        self._is_freed = True
+        self._keeps_memory = False
         self.is_there = False
         #: When somebody last came or the last one went.
         self.left_s = 0.0
@@ -39,9 +39,9 @@ class Audience:
             return
         if self._strange >= MAX_STRANGE:
             self._sweep()
-            self._strange, self._swept_s, self._is_freed = 0, now, False
-        elif not self._is_freed:
-            self._is_freed = True
+            self._strange, self._swept_s, self._keeps_memory = 0, now, True
+        elif self._keeps_memory:
+            self._keeps_memory = False
             _give_back_memory()
 
     def _listen(self) -> None:
@@ -65,9 +65,7 @@ class Audience:
         if self._door.is_open:
             self._door.sweep()
         else:
-            self._live.unbind(self._address())
-            with contextlib.suppress(zmq.ZMQError):  # the folder is gone: the name is given again later
-                self._live.bind(self._address())
+            self._cut()
 
 
 def _give_back_memory() -> None:

@@ -88,7 +88,7 @@ class Recorder:
         self._farewell = Farewell(self._watch)
         self._in, self._live, self._ask = sockets.incoming, sockets.live, sockets.ask
         self._door = Door(context, self._ask, self._live, Keyring(registry.home() / "keys"))
-        self._audience = Audience(self._live, lambda: sockets.address("live"), self._door)
+        self._audience = Audience(self._live, sockets.cut_live, self._door)
         self._poller = zmq.Poller()
         for source in (self._in, self._live, self._ask, self._door.requests, setup.pidfd):
             if source is not None:

@@ -18,10 +18,10 @@ from probe import runtime, wire
 
 #: Between two looks whether the names are still there.
 LOOK_S = 1.0
-#: A handshake without keys takes 26 of them, a monitor's subscription one. What ZeroMQ remembers of a subscription is
-#: 50 times as long as its text.
-_SUBSCRIPTION_BYTES = 40
-_LIVE_OPTIONS = ((zmq.MAXMSGSIZE, _SUBSCRIPTION_BYTES), (zmq.RCVHWM, 16), (zmq.SNDHWM, 512))
+#: The longest frame to the stream. A handshake without keys has 26 bytes, a subscription 10 and its text, of which a
+#: monitor's has none; what ZeroMQ remembers of it is 50 times as long as the text.
+_LIVE_FRAME_BYTES = 40
+_LIVE_OPTIONS = ((zmq.MAXMSGSIZE, _LIVE_FRAME_BYTES), (zmq.RCVHWM, 16), (zmq.SNDHWM, 512))
 _ASK_OPTIONS = ((zmq.MAXMSGSIZE, 64 * 1024), (zmq.RCVHWM, 64), (zmq.SNDHWM, 4), (zmq.ROUTER_MANDATORY, 1))
 
 
@@ -34,7 +34,7 @@ class Sockets:
         self.live = _socket(context, zmq.XPUB, *_LIVE_OPTIONS)
         self.ask = _socket(context, zmq.ROUTER, *_ASK_OPTIONS)
         self._named = {"in": self.incoming, "live": self.live, "ask": self.ask}
-        self._longest = {name: socket.getsockopt(zmq.MAXMSGSIZE) for name, socket in self._named.items()}
+        self._frame_bytes = {name: socket.getsockopt(zmq.MAXMSGSIZE) for name, socket in self._named.items()}
         self._ours: dict[Path, int] = {}  # inodes: a name may be another's by now
         self._next_look_s = 0.0
 
@@ -62,6 +62,14 @@ class Sockets:
             return False  # at the next look, perhaps
         return True
 
+    def cut_live(self) -> None:
+        """Put out all who listen to the stream; they may come back at once."""
+        for path in [path for path in self._ours if path.name == self._path("live").name]:
+            with contextlib.suppress(zmq.ZMQError):
+                self.live.unbind(f"ipc://{path}")
+        with contextlib.suppress(zmq.ZMQError):  # the folder is gone: the name is given again later
+            self._bind("live")
+
     def remove(self) -> None:
         """Take the names away. The sockets end with their context."""
         for path, inode in self._ours.items():
@@ -75,7 +83,7 @@ class Sockets:
             self._folder, names = folder, list(self._named)
         for name in names:
             # The door may have set others for its own places. An empty domain would do, but cannot be set again.
-            self._named[name].setsockopt(zmq.MAXMSGSIZE, self._longest[name])
+            self._named[name].setsockopt(zmq.MAXMSGSIZE, self._frame_bytes[name])
             self._named[name].setsockopt(zmq.CURVE_SERVER, 0)
             self._named[name].setsockopt(zmq.ZAP_DOMAIN, OWN_DOMAIN)
             self._bind(name)

@@ -25,21 +25,40 @@ def grown(recorder):  # noqa: F811
     return grown
 
 
-@pytest.mark.parametrize("length", [30, 120], ids=["short", "longer than any of a monitor"])
-def test_subscriptions_without_end_are_forgotten_and_a_monitor_goes_on(recorder, grown, length):  # noqa: F811
-    monitor = Monitor(recorder.live)
-    greedy = zmq.Context().socket(zmq.SUB)
-    greedy.setsockopt(zmq.SNDHWM, 0)
-    greedy.connect(recorder.live.live)
-    for number in range(30_000):
-        greedy.subscribe(f"{number:06} {'what nobody ever says ' * 5}"[:length])
-    for _ in range(20):  # ZeroMQ tells all of them again when it has come back
-        greedy.poll(100)
+class Greedy:
+    """A program that asks the stream for 30,000 things that are never said, and again each time it comes back."""
 
-    until(lambda: grown() < GROWTH_BYTES)  # also while it is still there
-    greedy.context.destroy(linger=0)
+    def __init__(self, address: str, length: int) -> None:
+        self._socket = zmq.Context().socket(zmq.SUB)
+        self._socket.setsockopt(zmq.SNDHWM, 0)
+        self._socket.connect(address)
+        for number in range(30_000):
+            self._socket.subscribe(f"{number:06} {'what nobody ever says ' * 5}"[:length])
+
+    def ask(self, during) -> list[int]:
+        """What ``during`` gives in the 2 s that it asks."""
+        return [during() for _ in range(20) if self._socket.poll(100) == 0]
+
+    def leave(self) -> None:
+        self._socket.context.destroy(linger=0)
+
+
+def test_subscriptions_without_end_are_forgotten_and_a_monitor_goes_on(recorder, grown):  # noqa: F811
+    monitor = Monitor(recorder.live)
+    greedy = Greedy(recorder.live.live, 28)
+
+    assert max(greedy.ask(grown)) < 2 * GROWTH_BYTES
+    until(lambda: grown() < GROWTH_BYTES)  # it is connected, but asks no more
+    greedy.leave()
     until(lambda: recorder.take_a_step() and monitor._live.poll(200), timeout_s=60)
     monitor.close()
+
+
+def test_subscriptions_to_more_than_any_monitor_asks_for_are_not_taken_in(recorder, grown):  # noqa: F811
+    greedy = Greedy(recorder.live.live, 110)
+
+    assert max(greedy.ask(grown)) < GROWTH_BYTES
+    greedy.leave()
 
 
 def test_questions_without_end_that_nobody_reads_the_answers_to_cost_nothing(recorder, grown):  # noqa: F811
