@@ -58,8 +58,11 @@ class Bell:
                 self._rung.update((alert.id, count) for count in range(1, alert.count + 1))
 
     def ring(self, alert: wire.Alert) -> None:
-        """For an alarm that is new, or that has come back after it was resolved."""
-        is_alarm = alert.is_open and alert.severity.is_alarm and not alert.muted
+        """For an alarm that is new, or that has come back after it was resolved.
+
+        Also for one that is over already: a batch of a fast training may hold all of it.
+        """
+        is_alarm = alert.severity.is_alarm and not alert.muted
         if self._run is None or not is_alarm or (alert.id, alert.count) in self._rung:
             return
         self._rung.add((alert.id, alert.count))
@@ -129,6 +132,8 @@ def _told(run: wire.Hello, alert: wire.Alert) -> bytes:
 
 def _environment(run: wire.Hello, alert: wire.Alert) -> dict[str, str]:
     sentence = f"{run.name}: {alert.rule} ({alert.severity.label}) at step {alert.raised_step}: {alert.summary}"
+    if not alert.is_open:
+        sentence += f"; resolved at step {alert.resolved_step}"
     return {"BEDSIDE_ALARM": _printable(sentence), "BEDSIDE_ALARM_ACTION": _printable(alert.action)}
 
 

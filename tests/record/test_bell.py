@@ -79,6 +79,13 @@ def test_it_rings_once_for_an_alarm_and_once_more_when_that_comes_back(told):
     assert len(told.lines()) == 2
 
 
+def test_an_alarm_that_is_over_when_it_is_heard_of_rings_and_says_so(told):
+    over = alarm(resolved_step=76)
+    Rung(f'echo "$BEDSIDE_ALARM" >> {told.path}').ring(over, over)
+
+    assert told.lines() == ["resnet: non-finite (critical) at step 50: the loss is nan; resolved at step 76"]
+
+
 def test_only_alarms_ring(told):
     notice, muted = alarm(severity=Severity.NOTICE), alarm(2, muted=True)
     Rung(f"echo x >> {told.path}").ring(notice, muted)
