@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import glob
-import sqlite3
 import time
 from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
 
 from monitor.record import registry
-from monitor.record.statements import meta_of
-from monitor.record.tables import RunFileError, open_file
+from monitor.record.runfile import RunFileError, read_hello
 from probe import wire
 
 
@@ -49,8 +46,7 @@ def _starts(hello: wire.Hello) -> Iterator[str]:
 def _begun_s(file: Path) -> float | None:
     """When the run in it began; ``None`` if that is not in it, or not yet."""
     try:
-        with contextlib.closing(open_file(file)) as db:
-            hello = wire.decode(meta_of(db, "hello") or b"")
-    except (RunFileError, sqlite3.Error):
+        hello = read_hello(file)
+    except RunFileError:
         return None
-    return hello.started_s if isinstance(hello, wire.Hello) else None
+    return None if hello is None else hello.started_s

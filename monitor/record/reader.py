@@ -17,7 +17,7 @@ import msgspec
 
 from monitor.record import registry
 from monitor.record.registry import RunEntry
-from monitor.record.runfile import RunFileError, read_run
+from monitor.record.runfile import RunFileError, read_hello, read_run
 from monitor.record.story import before
 from monitor.record.summary import Summary, summary
 from probe import wire
@@ -99,8 +99,8 @@ def _answer(what: str, text: str = "", after_seq: str = "0") -> Iterator[bytes]:
     elif what == "read":
         yield from map(wire.encode, read_run(_file(text), int(after_seq)))
     elif what == "before":
-        hello = next(message for message in read_run(_file(text), 1 << 62) if isinstance(message, wire.Hello))
-        yield from map(wire.encode, before(hello) if hello.resumes else ())
+        hello = read_hello(_file(text))
+        yield from map(wire.encode, before(hello) if hello is not None and hello.resumes else ())
 
 
 def packed(value: object) -> bytes:

@@ -24,6 +24,7 @@ from monitor.record.statements import (
     FETCH,
     batch_of,
     batches_after,
+    hello_of,
     journal_after,
     last_row,
     meta_of,
@@ -35,7 +36,7 @@ from monitor.record.tables import CLOSE_S, RunFileError, open_file, prepare
 from monitor.rows import flaw, merge, steps_of
 from probe import wire
 
-__all__ = ["Changes", "RunFile", "RunFileError", "newest_batches", "open_file", "others", "read_run"]
+__all__ = ["Changes", "RunFile", "RunFileError", "newest_batches", "open_file", "others", "read_hello", "read_run"]
 
 _BUSY_S = 0.5
 _NEW_PAGE = "INSERT INTO pages VALUES (?, ?, ?, ?, ?, ?, ?)"
@@ -277,6 +278,16 @@ def read_run(path: Path, after_seq: int = 0) -> Iterator[wire.Message]:
         yield goodbye
 
 
+def read_hello(path: Path) -> wire.Hello | None:
+    """As :func:`read_run` gives it, without reading the rest; ``None`` if it gives none. Raises RunFileError."""
+    try:
+        with contextlib.closing(open_file(path)) as db:
+            hello = hello_of(db)
+    except sqlite3.Error as error:
+        raise RunFileError(f"{path} is damaged: {error}.") from error
+    return hello if hello is not None and flaw(hello) is None else None
+
+
 def _settle(path: Path, goodbye: wire.Goodbye) -> None:
     """Do for the file what its recorder would have done at the end."""
     with contextlib.suppress(OSError, sqlite3.Error, RunFileError):
@@ -297,14 +308,14 @@ def _read(
     """
     left = _left(db, path)
     db.execute("BEGIN")
-    hello, said = wire.decode(meta_of(db, "hello") or b""), list(others(db))
+    hello, said = hello_of(db), list(others(db))
     vanished = None
     if left is not None and meta_of(db, "goodbye") is None:
         vanished = _goodbye_that_is_missing(db), left.is_here
     (newest,) = db.execute("SELECT coalesce(max(last_seq), 0) FROM pages").fetchone()
     journal = journal_after(db, max(after_seq, newest))
     db.execute("COMMIT")
-    if isinstance(hello, wire.Hello) and flaw(hello) is None:
+    if hello is not None and flaw(hello) is None:
         yield hello
     flaws: Counter[str] = Counter()
     for batch, _ in chain(pages_between(db, after_seq, newest), journal):
@@ -322,8 +333,8 @@ def _read(
 
 def _left(db: sqlite3.Connection, path: Path) -> registry.Processes | None:
     """Its recorder and training process, if both are gone. What is read after this holds the last that they wrote."""
-    hello, processes = wire.decode(meta_of(db, "hello") or b""), meta_of(db, "processes")
-    if isinstance(hello, wire.Hello) and processes is not None:
+    hello, processes = hello_of(db), meta_of(db, "processes")
+    if hello is not None and processes is not None:
         with contextlib.suppress(msgspec.MsgspecError):
             left = msgspec.json.decode(processes, type=registry.Processes)
             return left if left.are_gone(path, hello) else None
@@ -337,8 +348,8 @@ def _beyond(batch: wire.Batch, seq: int) -> wire.Batch:
 
 def _check_same_run(*dbs: sqlite3.Connection) -> None:
     """Raises RunFileError if two of them are of different runs."""
-    hellos = [wire.decode(meta_of(db, "hello") or b"") for db in dbs]
-    if len({(hello.run_id, hello.rank, hello.started_s) for hello in hellos if isinstance(hello, wire.Hello)}) > 1:
+    hellos = [hello for hello in map(hello_of, dbs) if hello is not None]
+    if len({(hello.run_id, hello.rank, hello.started_s) for hello in hellos}) > 1:
         raise RunFileError("it is the file of another run")
 
 

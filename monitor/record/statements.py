@@ -22,6 +22,12 @@ def meta_of(db: sqlite3.Connection, key: str) -> bytes | None:
     return None if row is None else bytes(row[0])
 
 
+def hello_of(db: sqlite3.Connection) -> wire.Hello | None:
+    """Of the run in it; ``None`` if none has begun there yet."""
+    hello = wire.decode(meta_of(db, "hello") or b"")
+    return hello if isinstance(hello, wire.Hello) else None
+
+
 def newest_batches(db: sqlite3.Connection) -> list[wire.Batch]:
     """The last page with rows and the journal after it."""
     row = db.execute("SELECT first_seq - 1 FROM pages WHERE rows > 0 ORDER BY last_seq DESC LIMIT 1").fetchone()

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 
 from monitor import rows
 from monitor.record import registry
-from monitor.record.runfile import RunFileError, read_run
+from monitor.record.runfile import RunFileError, read_hello, read_run
 from probe import wire
 
 #: In the place of a step: beyond all of them.
@@ -52,8 +51,8 @@ def _files_of(run_id: str, rank: int) -> list[Path]:
 
 def _first_step(path: Path) -> int:
     """After which step the run in that file begins, or that it cannot be read, which is said in its turn."""
-    with suppress(RunFileError):
-        for message in read_run(path):
-            if isinstance(message, wire.Hello):
-                return message.first_step
-    return _UNREAD
+    try:
+        hello = read_hello(path)
+    except RunFileError:
+        return _UNREAD
+    return _UNREAD if hello is None else hello.first_step
